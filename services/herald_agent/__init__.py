@@ -1,0 +1,1 @@
+"""herald-agent: one act in one workspace, as the agent's user."""

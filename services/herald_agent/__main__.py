@@ -1,0 +1,31 @@
+"""herald-agent - one act in one project's workspace, as the agent's user
+
+Started once for each connection to io.herald.Agent (Accept=yes); the connection is fd 0.
+
+Does:     Run drives Claude Code (or the stand-in) once, with a deadline of its own, on a branch of its own, and
+          writes the result before it answers. Prepare lists and packs branches of agents. Discard deletes one.
+Reads:    config/snapshot.json; $CREDENTIALS_DIRECTORY/{anthropic_api_key,claude_oauth_token}; the clone of the project
+Writes:   the clone of the project; the descriptors of its caller; below $HERALD_STATE/agent: slots/ locks/ checkouts/
+          branches/ worktrees/ homes/ tmp/
+Obeys:    HERALD_AGENT=claude|standin, HERALD_CLAUDE=path of the CLI, HERALD_AGENT_HOME (try mode: the login of the
+          user); SIGTERM ends a run within seconds, its outcome is then `stopped`
+Exits:    0 the connection ended; 1 an error that nobody expected, with its traceback in the journal
+"""
+
+import sys
+
+
+def main() -> None:
+    """Serve the connection on fd 0."""
+    if "--help" in sys.argv[1:]:
+        print(__doc__)
+        return
+
+    from herald.bus import oneshot
+    from herald_agent.acts import METHODS
+
+    oneshot.serve("io.herald.Agent", METHODS)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,235 @@
+"""Drives the Claude Code CLI (or the stand-in, which speaks the same): one prompt in, events out, ended in any case."""
+
+import json
+import os
+import select
+import signal
+import sys
+import time
+from typing import NamedTuple
+
+from herald_agent import process, standin
+from herald_agent.environment import Environment
+from herald_agent.output import Log
+from herald_agent.stop import StopSignal
+from herald_agent.stream import Stream
+
+TOOLS = ("Read", "Write", "Edit", "Bash", "Glob", "Grep", "Task")
+
+_LONGEST_LINE = 64 << 20
+_STDERR_TAIL = 4096
+_TICK = 0.5
+"""Seconds between two looks at the control file, the deadline and the rest."""
+
+_PATIENCE = {"cancelled": (5.0, 10.0), "timeout": (5.0, 10.0), "stopped": (1.5, 2.5), "": (60.0, 10.0)}
+"""Seconds from the interrupt to SIGTERM, and from there to SIGKILL. Empty: it has answered and should have ended."""
+
+
+class Finished(NamedTuple):
+    """How the CLI ended. `stopped_by` is cancelled, timeout, stopped or empty; `broken` why it was killed, if so."""
+
+    code: int
+    stream: Stream
+    stderr: str
+    stopped_by: str
+    broken: str
+
+
+class Order(NamedTuple):
+    """What to run, in which session, for how long."""
+
+    command: tuple[str, ...]
+    folder: str
+    environment: Environment
+    prompt: str
+    session: str
+    resume: bool
+    may_commit: bool
+    until: float
+
+
+def command() -> tuple[str, ...]:
+    """The agent's command: HERALD_AGENT, HERALD_CLAUDE or `claude` on the PATH; empty if there is none."""
+    if os.environ.get("HERALD_AGENT", "claude") == "standin":
+        return (sys.executable, "-I", "-S", standin.__file__)
+    given = os.environ.get("HERALD_CLAUDE")
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    for path in [given] if given else [os.path.join(folder, "claude") for folder in folders if folder]:
+        if os.access(path, os.X_OK) and os.path.isfile(path):
+            return (path,)
+    return ()
+
+
+def converse(order: Order, log: Log, control: int, stop: StopSignal) -> Finished:
+    """Run the CLI to its end. A session that is gone is begun anew, one that is there is continued.
+
+    Raises OSError when the command cannot be started.
+    """
+    finished = _Conversation(order, log, control, stop).run()
+    if not finished.stream.results and not finished.stopped_by:
+        if order.resume and "No conversation found" in finished.stderr:
+            return _Conversation(order._replace(resume=False), log, control, stop).run()
+        if not order.resume and "already in use" in finished.stderr:
+            return _Conversation(order._replace(resume=True), log, control, stop).run()
+    return finished
+
+
+def _arguments(order: Order) -> list[str]:
+    settings = {
+        "permissions": {"allow": list(TOOLS), "defaultMode": "dontAsk"},
+        "attribution": {"commit": "", "pr": ""},
+    }
+    rule = "Commit your work on the branch that is checked out." if order.may_commit else "Do not commit anything."
+    return [
+        *order.command,
+        "-p",
+        "--input-format=stream-json",
+        "--output-format=stream-json",
+        "--verbose",
+        f"--settings={json.dumps(settings)}",
+        f"--setting-sources={'user,project' if order.environment.own_login else 'project'}",
+        f"--tools={','.join(TOOLS)}",
+        "--strict-mcp-config",
+        "--permission-prompts=none",
+        "--system-prompt-snapshot=off",
+        f"--append-system-prompt={rule} Never push, and stay on this branch.",
+        f"--resume={order.session}" if order.resume else f"--session-id={order.session}",
+    ]
+
+
+class _Conversation:
+    """One process of the CLI."""
+
+    def __init__(self, order: Order, log: Log, control: int, stop: StopSignal) -> None:
+        self._order = order
+        self._log = log
+        self._control = control
+        self._stop = stop
+        self._stream = Stream(order.folder)
+        self._buffer = bytearray()
+        self._searched = 0
+        self._tail = b""
+        self._stopped_by = ""
+        self._broken = ""
+        self._ending = False
+        self._signals: list[tuple[float, int]] = []
+        """What is still to be sent, and when."""
+        self._pid = 0
+
+    def run(self) -> Finished:
+        """Start it, follow it to its end."""
+        read_in, write_in = os.pipe2(os.O_CLOEXEC)
+        self._stdout, write_out = process.pipe_from_child()
+        self._stderr, write_err = process.pipe_from_child()
+        order = self._order
+        try:
+            self._pid = process.spawn(
+                _arguments(order), order.environment.agent, order.folder, read_in, write_out, write_err
+            )
+        finally:
+            for fd in (read_in, write_out, write_err):
+                os.close(fd)
+        process.adopt_orphans()
+        self._feed = process.Feed(write_in)
+        self._tell({"type": "user", "message": {"role": "user", "content": order.prompt}})
+        handle = os.pidfd_open(self._pid)
+        try:
+            self._follow(handle)
+        finally:
+            code = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+            for fd in (handle, self._stdout, self._stderr):
+                os.close(fd)
+            if not self._feed.closed:
+                os.close(self._feed.fd)
+        words = self._tail.decode("utf-8", "replace").strip()
+        return Finished(code, self._stream, words, self._stopped_by, self._broken)
+
+    def _tell(self, message: dict[str, object]) -> None:
+        self._feed.add(json.dumps(message, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+
+    def _follow(self, handle: int) -> None:
+        """Move data and keep the time until the process has ended."""
+        poll = select.poll()
+        for fd in (handle, self._stdout, self._stderr, self._stop.fileno()):
+            poll.register(fd, select.POLLIN)
+        next_tick = 0.0
+        ready: set[int] = set()
+        while handle not in ready:
+            if self._feed.waiting:
+                poll.register(self._feed.fd, select.POLLOUT)
+            ready = {fd for fd, _ in poll.poll(_TICK * 1000)}
+            if self._feed.fd in ready:
+                self._feed.write()
+                if not self._feed.waiting:
+                    poll.unregister(self._feed.fd)
+            for fd in {self._stdout, self._stderr} & ready:
+                if not self._read(fd):
+                    poll.unregister(fd)
+            if self._stop.fileno() in ready:
+                poll.unregister(self._stop.fileno())
+                self._end("stopped")
+            now = time.monotonic()
+            if now >= next_tick:
+                next_tick = now + _TICK
+                self._tick(now)
+        for fd in (self._stdout, self._stderr):  # what its children hold open is not waited for
+            while data := process.read_now(fd):
+                self._take(fd, data)
+
+    def _read(self, fd: int) -> bool:
+        """Read once; False at the end of the stream."""
+        data = process.read_now(fd)
+        if data:
+            self._take(fd, data)
+        return data != b""
+
+    def _take(self, fd: int, data: bytes) -> None:
+        if fd == self._stderr:
+            self._tail = (self._tail + data)[-_STDERR_TAIL:]
+            return
+        self._buffer += data
+        while (end := self._buffer.find(b"\n", self._searched)) >= 0:
+            line = bytes(self._buffer[:end])
+            del self._buffer[: end + 1]
+            self._searched = 0
+            self._understand(line)
+        self._searched = len(self._buffer)
+        if self._searched > _LONGEST_LINE and not self._broken:
+            self._broken = f"a line of its output is longer than {_LONGEST_LINE >> 20} MiB"
+            os.kill(self._pid, signal.SIGKILL)
+
+    def _understand(self, line: bytes) -> None:
+        known, results = self._stream.session, len(self._stream.results)
+        progress = self._stream.take(line)
+        if progress:
+            self._log.progress(progress)
+        if self._stream.session != known:
+            self._log.session(self._stream.session)
+        if len(self._stream.results) > results:
+            self._feed.end()  # with its input closed it ends by itself
+            if not self._signals:
+                self._end_by(_PATIENCE[""])
+
+    def _tick(self, now: float) -> None:
+        self._log.flush()
+        if os.pread(self._control, 16, 0).startswith(b"cancel"):
+            self._end("cancelled")
+        if now >= self._order.until:
+            self._end("timeout")
+        while self._signals and now >= self._signals[0][0]:
+            os.kill(self._pid, self._signals.pop(0)[1])
+
+    def _end(self, reason: str) -> None:
+        """Have it end: by a message, then by SIGTERM, then by SIGKILL. What it answered before counts all the same."""
+        if self._ending and reason != "stopped":
+            return
+        self._ending = True
+        if not self._stream.results and not self._stopped_by:
+            self._stopped_by = reason
+            interrupt = {"subtype": "interrupt"}
+            self._tell({"type": "control_request", "request_id": "herald-interrupt", "request": interrupt})
+        self._end_by(_PATIENCE[reason])
+
+    def _end_by(self, patience: tuple[float, float]) -> None:
+        terminate = time.monotonic() + patience[0]
+        self._signals = [(terminate, signal.SIGTERM), (terminate + patience[1], signal.SIGKILL)]

@@ -1,0 +1,115 @@
+"""The environment of the agent and of git: built from nothing, so that nothing of this service reaches them."""
+
+import os
+from typing import NamedTuple
+
+from herald import names
+from herald.snapshot import Project
+from herald_agent.locks import folder
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+_CLI_SETTINGS = {
+    "CLAUDE_CODE_MAX_RETRIES": "4",  # the default of 10 takes three minutes to say that the API is away
+    "API_TIMEOUT_MS": "120000",  # the default of 6 minutes, eleven times, is over an hour of silence
+    "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",  # a run ends when the agent has answered
+    "CLAUDE_CODE_DISABLE_AUTO_MEMORY": "1",
+    "CLAUDE_CODE_DISABLE_FILE_MENTIONS": "1",  # `@/path` in a message is text
+    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+    "DISABLE_AUTOUPDATER": "1",  # the version is the installation's matter
+}
+
+_GIT_SETTINGS = {
+    "core.hooksPath": "/dev/null",
+    "core.fsmonitor": "false",
+    "protocol.ext.allow": "never",
+    "gc.auto": "0",
+    "commit.gpgSign": "false",
+}
+"""What a repository's own configuration may not say to Herald's git calls."""
+
+GIT = ("git", *(part for name, value in _GIT_SETTINGS.items() for part in ("-c", f"{name}={value}")))
+
+_CREDENTIALS = {  # the first one found is used
+    "anthropic_api_key": ("ANTHROPIC_API_KEY", "an API key"),
+    "claude_oauth_token": ("CLAUDE_CODE_OAUTH_TOKEN", "a subscription token"),
+}
+_OWN_CREDENTIALS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
+
+
+class Environment(NamedTuple):
+    """`agent` is for the agent, with the credential, `git` for Herald's own git calls, without it.
+
+    `credential` says for people which credential is in use. `own_login` is whether the agent works with the home of
+    the user (try mode).
+    """
+
+    agent: dict[str, str]
+    git: dict[str, str]
+    credential: str
+    own_login: bool
+
+
+def git_environment(project: Project) -> dict[str, str]:
+    """For git in the clone of a project."""
+    name = project.agent_name or f"Herald agent for {project.name}"
+    identity = {"NAME": name, "EMAIL": f"{project.name}@herald.invalid"}
+    return {
+        "PATH": os.environ.get("PATH") or _PATH,
+        "HOME": _home(project),
+        "LANG": "C.UTF-8",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_CEILING_DIRECTORIES": f"{os.path.dirname(project.path)}:{folder('worktrees', project.name)}",
+        **{f"GIT_{who}_{key}": value for who in ("AUTHOR", "COMMITTER") for key, value in identity.items()},
+    }
+
+
+def build(project: Project, temporary: str) -> Environment:
+    """For a run of the agent; `temporary` is the folder for its temporary files."""
+    git = git_environment(project)
+    variables = {**git, **_CLI_SETTINGS, "TMPDIR": temporary}
+    own_login = bool(_own_home())
+    if not own_login:
+        variables["CLAUDE_CONFIG_DIR"] = os.path.join(git["HOME"], ".claude")
+    credential = _from_credentials_folder(variables)
+    if names.mode() == "try":
+        passed = {name: value for name, value in os.environ.items() if name.startswith(("ANTHROPIC_", "CLAUDE_"))}
+        given = next((name for name in _OWN_CREDENTIALS if passed.get(name)), "")
+        if given:
+            for name in _OWN_CREDENTIALS:
+                variables.pop(name, None)
+            credential = f"{given} of the environment"
+        variables |= passed
+    return Environment(variables, git, credential or _login(variables), own_login)
+
+
+def _from_credentials_folder(variables: dict[str, str]) -> str:
+    """Put the service's credential into `variables`; returns what it is, empty if there is none."""
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+    if not credentials:
+        return ""
+    for file_name, (variable, kind) in _CREDENTIALS.items():
+        try:
+            with open(os.path.join(credentials, file_name), encoding="utf-8") as file:
+                value = file.read().strip()
+        except FileNotFoundError:
+            continue
+        if value:
+            variables[variable] = value
+            return f"{kind} (credential {file_name})"
+    return ""
+
+
+def _login(variables: dict[str, str]) -> str:
+    config = variables.get("CLAUDE_CONFIG_DIR") or os.path.join(variables["HOME"], ".claude")
+    found = os.path.exists(os.path.join(config, ".credentials.json"))
+    return f"the login of Claude Code in {config}" if found else f"none was found (looked for a login in {config})"
+
+
+def _own_home() -> str:
+    return os.environ.get("HERALD_AGENT_HOME", "") if names.mode() == "try" else ""
+
+
+def _home(project: Project) -> str:
+    """Each project has a home of its own: what one agent leaves there, another project's agent does not obey."""
+    return _own_home() or folder("homes", project.name)

@@ -1,0 +1,89 @@
+"""Git in a clone that an agent can write to: deaf to its configuration where that could run something, and bounded."""
+
+import os
+from collections.abc import Mapping
+
+from herald.errors import Conflict, Failed
+from herald_agent import process
+from herald_agent.environment import GIT
+from herald_agent.stop import StopSignal
+
+
+class Unusable(Conflict):
+    """The workspace cannot be used; the message says what to do."""
+
+
+class Git:
+    """Runs git in one folder."""
+
+    def __init__(self, folder: str, environment: Mapping[str, str], stop: StopSignal | None = None) -> None:
+        self.folder = folder
+        self._environment = environment
+        self._stop = stop
+
+    def at(self, folder: str) -> "Git":
+        """The same in another folder."""
+        return Git(folder, self._environment, self._stop)
+
+    def unstoppable(self) -> "Git":
+        """The same, for what must be finished although the unit was told to stop."""
+        return Git(self.folder, self._environment)
+
+    def attempt(
+        self,
+        *arguments: str,
+        given: str = "",
+        stdin: int | None = None,
+        stdout: int | None = None,
+        deadline: float = 60.0,
+    ) -> process.Output:
+        """Run git, whatever its exit code. Raises Failed when it does not end in time, OSError when it cannot start."""
+        try:
+            return process.run(
+                [*GIT, *arguments],
+                self._environment,
+                self.folder,
+                given=given.encode(),
+                stdin=stdin,
+                stdout=stdout,
+                deadline=deadline,
+                stop=self._stop,
+            )
+        except process.TimedOut:
+            raise Failed(f"git {arguments[0]} in {self.folder} did not end within {deadline:g} s") from None
+
+    def __call__(self, *arguments: str, given: str = "", deadline: float = 60.0) -> str:
+        """Run git and return what it wrote. Raises Failed with its last words."""
+        output = self.attempt(*arguments, given=given, deadline=deadline)
+        if output.code != 0:
+            raise refused(arguments[0], output)
+        return output.out.decode("utf-8", "replace").rstrip("\n")
+
+    def commit_of(self, name: str) -> str:
+        """The hash of the commit that a name stands for, empty if there is none."""
+        output = self.attempt("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+        return output.out.decode().strip() if output.code == 0 else ""
+
+    def head_of(self, branch: str) -> str:
+        """The commit of a branch, empty if there is no such branch."""
+        return self.commit_of(f"refs/heads/{branch}")
+
+    def branch(self) -> str:
+        """The branch that is checked out, empty if HEAD is detached."""
+        output = self.attempt("symbolic-ref", "--quiet", "HEAD")
+        return output.out.decode().strip().removeprefix("refs/heads/") if output.code == 0 else ""
+
+    def is_clean(self) -> bool:
+        """Whether nothing is changed or untracked."""
+        return not self("--no-optional-locks", "status", "--porcelain", "--untracked-files=normal")
+
+
+def refused(command: str, output: process.Output) -> Failed:
+    """The error for a git command that said no."""
+    words = output.err.decode("utf-8", "replace").strip().splitlines()
+    return Failed(f"git {command} failed: {words[-1] if words else f'exit code {output.code}'}")
+
+
+def is_below(path: str, folder: str) -> bool:
+    """Whether a path lies in a folder, both taken as git names them, without symbolic links."""
+    return os.path.realpath(path).startswith(os.path.realpath(folder) + os.sep)

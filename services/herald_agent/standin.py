@@ -1,0 +1,206 @@
+"""The stand-in: a scripted agent that speaks the CLI's stream-json, for trying Herald out and for fast tests.
+
+It says in every answer that it is the stand-in, and understands, in the operator's own words (what follows the line
+`--- message ---` of the prompt, else the whole prompt):
+
+    create FILE: TEXT    write TEXT and a newline into FILE, make its folders, commit
+    sleep N              wait N seconds and say so each second
+    fail                 end as a crash, without a result
+    say TEXT             answer TEXT
+    anything else        append it to NOTES.md and commit
+
+For tests, only with CLAUDE_STANDIN_SHELL=1 in its environment: `shell COMMAND` runs COMMAND and answers its output.
+
+A process of its own, started with `-I -S`: it imports the standard library alone, and nothing from the workspace.
+"""
+
+import json
+import os
+import select
+import sys
+import time
+from typing import Any
+
+MARK = "--- message ---"
+"""The line of a prompt after which the operator's own words stand."""
+
+_PREFIX = "Task:\n"
+_INTRODUCTION = "I am the stand-in, a script and no model."
+
+
+class Interrupted(Exception):
+    """The driver asked to stop."""
+
+
+class Refused(Exception):
+    """The stand-in does not do that; the text says why."""
+
+
+class Inbox:
+    """Messages from the driver, by line."""
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._open = True
+
+    def next(self, patience: float | None = None) -> dict[str, Any] | None:
+        """The next message; None at the end, or when `patience` seconds are over."""
+        until = None if patience is None else time.monotonic() + patience
+        while b"\n" not in self._buffer:
+            left = None if until is None else max(0.0, until - time.monotonic())
+            sources = [0] if self._open else []
+            if (not sources and left is None) or not (select.select(sources, [], [], left)[0]):
+                return None
+            data = os.read(0, 1 << 20)
+            self._open = bool(data)
+            self._buffer += data
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        message = json.loads(line)
+        return message if isinstance(message, dict) else {}
+
+
+class StandIn:
+    """One session."""
+
+    def __init__(self, session: str) -> None:
+        self._session = session
+        self._inbox = Inbox()
+
+    def serve(self) -> int:
+        """Answer messages until the input is closed; returns the exit code."""
+        code = 0
+        while (message := self._inbox.next()) is not None:
+            if message.get("type") == "user":
+                code = self._turn(own_words(str(message["message"]["content"])))
+        return code
+
+    def _turn(self, words: str) -> int:
+        self._tell("system", subtype="init", cwd=os.getcwd(), model="stand-in", tools=[])
+        started = time.monotonic()
+        try:
+            answer = self._obey(words)
+        except Interrupted:
+            self._result(started, subtype="error_during_execution", is_error=True, errors=["interrupted"])
+            return 1
+        except Refused as reason:
+            answer = f"I refuse: {reason}"
+        self._say(f"{_INTRODUCTION} {answer}")
+        self._result(started, subtype="success", is_error=False, result=f"{_INTRODUCTION} {answer}")
+        return 0
+
+    def _obey(self, words: str) -> str:
+        command, _, rest = words.partition(" ")
+        command, rest = command.lower(), rest.strip()
+        if command == "create" and ":" in rest:
+            name, _, text = rest.partition(":")
+            return create(name.strip(), text.strip())
+        if command == "sleep" and rest.replace(".", "", 1).isdigit():
+            return self._sleep(float(rest))
+        if command == "say":
+            return rest
+        if words.lower() == "fail":
+            sys.stderr.write("the stand-in was told to fail\n")
+            sys.stderr.flush()
+            os._exit(70)
+        if command == "shell" and os.environ.get("CLAUDE_STANDIN_SHELL") == "1":
+            return self._shell(rest)
+        return note(words)
+
+    def _sleep(self, seconds: float) -> str:
+        until = time.monotonic() + seconds
+        slept = 0
+        while (left := until - time.monotonic()) > 0:
+            self._tell_if_interrupted(self._inbox.next(min(1.0, left)))
+            slept += 1
+            self._say(f"slept {min(slept, seconds):g} of {seconds:g} s")
+        return f"I slept {seconds:g} s."
+
+    def _tell_if_interrupted(self, message: dict[str, Any] | None) -> None:
+        request = (message or {}).get("request") or {}
+        if request.get("subtype") == "interrupt":
+            answer: dict[str, Any] = {
+                "subtype": "success",
+                "request_id": (message or {}).get("request_id"),
+                "response": {},
+            }
+            self._tell("control_response", response=answer)
+            raise Interrupted
+
+    def _shell(self, command: str) -> str:
+        self._tell(
+            "assistant", message={"content": [{"type": "tool_use", "name": "Bash", "input": {"command": command}}]}
+        )
+        with os.popen(command) as pipe:
+            return pipe.read()
+
+    def _say(self, text: str) -> None:
+        self._tell("assistant", message={"content": [{"type": "text", "text": text}]}, parent_tool_use_id=None)
+
+    def _result(self, started: float, **fields: object) -> None:
+        milliseconds = int((time.monotonic() - started) * 1000)
+        rest = {"num_turns": 1, "duration_ms": milliseconds, "total_cost_usd": 0, "permission_denials": []}
+        self._tell("result", **fields, **rest, model_usage_since_last_result={})
+
+    def _tell(self, kind: str, **fields: object) -> None:
+        sys.stdout.write(json.dumps({"type": kind, **fields, "session_id": self._session}) + "\n")
+        sys.stdout.flush()
+
+
+def own_words(prompt: str) -> str:
+    """What the operator said, out of a prompt that may frame and quote."""
+    before, mark, after = f"\n{prompt}".partition(f"\n{MARK}\n")
+    return (after if mark else before.lstrip("\n").removeprefix(_PREFIX)).strip()
+
+
+def create(name: str, text: str) -> str:
+    """Write a file and commit it."""
+    parts = name.split("/")
+    if not name or name.startswith("/") or ".." in parts or any(part.lower() == ".git" for part in parts):
+        raise Refused(f"{name!r} is not a path inside the project.")
+    folder = os.path.dirname(name)
+    root = os.path.realpath(".")
+    if os.path.commonpath([root, os.path.realpath(folder or ".")]) != root:
+        raise Refused(f"{name!r} leads out of the project.")
+    if folder:
+        os.makedirs(folder, exist_ok=True)
+    _write(name, text + "\n", os.O_TRUNC)
+    return f"I wrote {name}. {commit(name, f'Create {name}')}"
+
+
+def note(words: str) -> str:
+    """Append the message to NOTES.md and commit it."""
+    _write("NOTES.md", words + "\n", os.O_APPEND)
+    subject = " ".join(words.split())[:72] or "an empty message"
+    return f"I noted it in NOTES.md. {commit('NOTES.md', f'Note: {subject}')}"
+
+
+def _write(name: str, text: str, how: int) -> None:
+    try:
+        fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | how, 0o666)
+    except OSError as error:
+        raise Refused(f"{name!r} cannot be written ({error.strerror}).") from error
+    with open(fd, "w", encoding="utf-8", errors="replace") as file:
+        file.write(text)
+
+
+def commit(name: str, message: str) -> str:
+    """Commit one file; returns what came of it."""
+    import subprocess
+
+    git = ["git", "-c", "core.hooksPath=/dev/null", "-c", "commit.gpgSign=false", "--literal-pathspecs"]
+    for arguments in (["add", "--force", "--", name], ["commit", "--quiet", "--message", message, "--", name]):
+        done = subprocess.run([*git, *arguments], capture_output=True, text=True)
+        if done.returncode != 0:
+            words = (done.stderr or done.stdout).strip().splitlines()
+            return f"There is no new commit: {words[-1] if words else 'git does not say why'}"
+    return "It is committed."
+
+
+def main(arguments: list[str]) -> int:
+    """Serve one session, named on the command line as the CLI's is."""
+    named = [each.partition("=")[2] for each in arguments if each.startswith(("--session-id=", "--resume="))]
+    return StandIn(named[0] if named else "").serve()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

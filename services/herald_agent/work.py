@@ -1,0 +1,161 @@
+"""What a run does between `started` and `ended`: workspace, agent, commits, result."""
+
+import os
+import shutil
+import stat
+import time
+import traceback
+import zlib
+from typing import Any, NamedTuple
+
+from herald import journal
+from herald.errors import Failed, HeraldError
+from herald.snapshot import Project
+from herald_agent import claude, outcome, process, prompt
+from herald_agent.environment import build
+from herald_agent.git import Git, Unusable
+from herald_agent.locks import folder
+from herald_agent.outcome import Outcome
+from herald_agent.output import Log, write_result
+from herald_agent.repository import Repository, open_repository
+from herald_agent.run import Request
+from herald_agent.settlement import Left
+from herald_agent.stop import Stopped, StopSignal
+from herald_agent.workspace import open_workspace
+
+_LONGEST_TEMPORARY = 70
+"""The CLI makes sockets below its TMPDIR (`cc-socks/PID.sock`), and a socket's path has at most 107 bytes."""
+
+
+class Work(NamedTuple):
+    """What came of a run: what the agent said, the outcome, and the fields of the result's last line that are known."""
+
+    text: str
+    outcome: Outcome
+    fields: dict[str, Any]
+
+
+def work(request: Request, project: Project, stop: StopSignal, begun: float) -> None:
+    """Do the run and write its result. Raises OSError when the result cannot be written."""
+    journal.info("run begins", project=project.name, run=request.run)
+    temporary = _temporary(project)
+    done = _guarded(request, project, stop, temporary, begun)
+    if not process.end_descendants():
+        journal.error("processes of the agent are left that cannot be killed", project=project.name, run=request.run)
+    shutil.rmtree(temporary, ignore_errors=True)
+    end = {
+        "outcome": done.outcome.kind,
+        "message": done.outcome.message,
+        "head": "",
+        "base": request.base,
+        "branch": request.branch,
+        "commits": 0,
+        "pack_bytes": 0,
+        "uncommitted": False,
+        "session": request.session,
+        "cost_usd": 0.0,
+        "usage": {},
+        "turns": 0,
+        "duration": round(time.monotonic() - begun, 3),
+        "denials": [],
+        "resets_at": 0,
+        **done.fields,
+    }
+    write_result(request.result, done.text, end)
+    journal.info(f"run ended: {done.outcome.kind} {done.outcome.message}", project=project.name, run=request.run)
+
+
+def _guarded(request: Request, project: Project, stop: StopSignal, temporary: str, begun: float) -> Work:
+    """The boundary of a run: whatever goes wrong becomes an outcome."""
+    try:
+        return _work(request, project, stop, temporary, begun)
+    except Stopped:
+        found = Outcome("stopped", "Stopped together with Herald; it goes on when Herald is started.")
+    except Unusable as error:
+        found = Outcome("workspace", error.message)
+    except HeraldError as error:
+        found = Outcome("failed", error.message)
+    except (OSError, ValueError) as error:
+        found = Outcome("failed", f"The run could not be done: {error}.")
+        journal.error(f"run failed: {error!r}", project=project.name, run=request.run)
+    except Exception:  # noqa: BLE001 - the boundary: an unknown error ends the run as failed, not as lost
+        found = Outcome("failed", "An internal error; `journalctl -t herald-agent` has the details.")
+        journal.error(f"run failed unexpectedly\n{traceback.format_exc()}", project=project.name, run=request.run)
+    return Work("", found, {})
+
+
+def _work(request: Request, project: Project, stop: StopSignal, temporary: str, begun: float) -> Work:
+    environment = build(project, temporary)
+    log = Log(request.log)
+    log.credential(environment.credential)
+    command = claude.command()
+    if not command:
+        return Work("", outcome.not_installed(), {})
+    words = prompt.read(request.prompt)
+    repository = open_repository(project, Git(project.path, environment.git, stop))
+    if os.fstat(request.base_pack).st_size:
+        repository.import_pack(request.base_pack)
+    workspace = open_workspace(project, repository, request.branch, request.base, request.title)
+    order = claude.Order(
+        command=command,
+        folder=workspace.folder,
+        environment=environment,
+        prompt=words,
+        session=request.session or _new_session(),
+        resume=request.resume,
+        may_commit=project.auto_commit,
+        until=begun + request.deadline,
+    )
+    found, text, fields = outcome.not_installed(), "", {}
+    try:
+        finished = claude.converse(order, log, request.control, stop)
+        found, text = outcome.classify(finished, request.deadline), finished.stream.answer()
+        fields = outcome.spent(finished) | {
+            "session": finished.stream.session or order.session,
+            "denials": outcome.denials(finished),
+            "resets_at": finished.stream.resets_at,
+        }
+    except FileNotFoundError as error:
+        journal.error(f"{error.filename}: {error.strerror}", project=project.name, run=request.run)
+    finally:
+        process.end_descendants()
+        left = workspace.close(well=found.kind in ("ok", "denied"))
+    fields |= {"branch": workspace.branch, **_hand_over(repository, request, left)}
+    return Work(text, _with_notes(found, left), fields)
+
+
+def _hand_over(repository: Repository, request: Request, left: Left) -> dict[str, Any]:
+    """Pack what was committed. The commits stay in the clone when that fails."""
+    size = 0
+    if left.commits:
+        clone = Repository(repository.git.unstoppable(), repository.git_folder)
+        size = clone.export_pack([left.head], [request.base], request.pack)
+    return {"head": left.head, "commits": left.commits, "pack_bytes": size, "uncommitted": left.uncommitted}
+
+
+def _with_notes(found: Outcome, left: Left) -> Outcome:
+    """The outcome with what there is to say about the workspace. Who got something done in spite of a refusal is not
+    blocked."""
+    if found.kind == "denied" and (left.commits or left.uncommitted):
+        found = Outcome("ok", found.message)
+    return Outcome(found.kind, " ".join([*([found.message] if found.message else []), *left.notes]))
+
+
+def _new_session() -> str:
+    digits = os.urandom(16).hex()
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-8{digits[17:20]}-{digits[20:]}"
+
+
+def _temporary(project: Project) -> str:
+    """An empty folder for temporary files; what a killed run left in it is removed."""
+    path = os.path.join(folder("tmp"), project.name)
+    if len(path) > _LONGEST_TEMPORARY:
+        path = f"/tmp/herald-{os.geteuid()}-{zlib.crc32(path.encode()):08x}"  # noqa: S108 - checked to be ours below
+    shutil.rmtree(path, ignore_errors=True)
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        found = os.lstat(path)
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+            raise Failed(f"{path} belongs to somebody else; remove it") from None
+    return path

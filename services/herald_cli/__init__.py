@@ -1,0 +1,1 @@
+"""heraldctl: the command line of Herald."""

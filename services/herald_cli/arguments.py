@@ -1,0 +1,90 @@
+"""The words of the command line, and what carries each out."""
+
+import argparse
+from collections.abc import Callable
+
+from herald import __version__
+from herald.bus.limits import DEADLINE
+from herald_cli import chat, configuration, overview, proposals, tasks, wire
+
+Handler = Callable[[argparse.Namespace], int]
+Adder = Callable[..., argparse.ArgumentParser]
+"""`add_parser` of argparse: gives the group one more command."""
+
+
+def parser(doc: str) -> argparse.ArgumentParser:
+    """The parser; `doc` is the man page that --help shows."""
+    root = argparse.ArgumentParser(
+        prog="heraldctl", description=doc.strip(), formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    root.add_argument("--version", action="version", version=__version__)
+    commands = root.add_subparsers(metavar="COMMAND", required=True)
+    for add_group in (_add_tasks, _add_proposals, _add_chat, _add_rest):
+        add_group(commands.add_parser)
+    return root
+
+
+def _add(add: Adder, name: str, handler: Handler, help: str, *, json: bool = True) -> argparse.ArgumentParser:
+    command = add(name, help=help, description=help)
+    command.set_defaults(handler=handler)
+    if json:
+        command.add_argument("--json", action="store_true", help="print what the bus answers")
+    return command
+
+
+def _add_tasks(add: Adder) -> None:
+    run = _add(add, "run", tasks.run, "queue a task")
+    run.add_argument("project", metavar="PROJECT")
+    run.add_argument("text", metavar="TEXT", help="what to do; - reads it from stdin")
+    run.add_argument(
+        "--follow",
+        action="store_true",
+        help="show progress; exit 0 done, 1 failed, 3 blocked, 5 cancelled",
+    )
+    run.add_argument("--key", help="the same key again is the same task")
+    queue = _add(add, "queue", tasks.show_queue, "tasks in the order in which they will run")
+    _add_filter(queue)
+    queue.add_argument("--ended", action="store_true", help="the newest ended ones instead")
+    cancel = _add(add, "cancel", tasks.cancel, "cancel a task, or the oldest queued one of a project")
+    cancel.add_argument("task", metavar="TASK", nargs="?")
+    cancel.add_argument("--project", metavar="PROJECT")
+    cancel.add_argument("--running", action="store_true", help="the running one of the project")
+
+
+def _add_proposals(add: Adder) -> None:
+    vote = _add(add, "vote", proposals.vote, "vote on a proposal, or on the newest open one of a project")
+    vote.add_argument("proposal", metavar="PROPOSAL", nargs="?", help="its id; may be left out when just one is open")
+    vote.add_argument("vote", choices=("up", "down", "withdraw"))
+    vote.add_argument("--project", metavar="PROJECT")
+    vote.add_argument("--key", help="the same key again is the same vote")
+    listed = _add(add, "proposals", proposals.show_proposals, "proposals that wait for a vote, newest first")
+    _add_filter(listed)
+    listed.add_argument("--all", action="store_true", help="also those that are decided")
+
+
+def _add_chat(add: Adder) -> None:
+    talk = _add(add, "chat", chat.chat, "chat in a project's channel, one message a line", json=False)
+    talk.add_argument("project", metavar="PROJECT")
+    posts = _add(add, "posts", chat.show_posts, "posts, the newest unless --since is given, oldest first")
+    _add_filter(posts)
+    posts.add_argument("--since", metavar="ID", type=int, help="those after this id")
+
+
+def _add_rest(add: Adder) -> None:
+    _add(add, "status", overview.show_status, "what Herald is doing")
+    _add(add, "projects", overview.show_projects, "the projects")
+    _add(add, "reload", configuration.reload, "put the changed configuration in force")
+    config = add("config", help="the configuration").add_subparsers(metavar="COMMAND", required=True)
+    _add(config.add_parser, "check", configuration.check, "check the files; needs no running Herald", json=False)
+    call = _add(add, "call", wire.call_method, "call a method of the bus", json=False)
+    call.add_argument("method", metavar="INTERFACE.METHOD", help="io.herald.Worker.GetStatus")
+    call.add_argument("parameters", metavar="JSON", nargs="?", default="{}", help="an object; - reads it from stdin")
+    call.add_argument("--more", action="store_true", help="a method that answers more than once")
+    call.add_argument("--deadline", metavar="SECONDS", type=float, default=DEADLINE)
+    shown = _add(add, "introspect", wire.introspect, "describe an interface of the bus", json=False)
+    shown.add_argument("interface", metavar="INTERFACE", help="io.herald.Worker")
+
+
+def _add_filter(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--project", metavar="PROJECT", help="of this project alone")
+    command.add_argument("--limit", metavar="N", type=int, default=50)

@@ -1,0 +1,34 @@
+"""herald-config: validates the configuration folder and compiles the snapshot.
+
+Started without arguments by its socket, one instance for each connection, it serves io.herald.Config on
+standard input. With an argument it does one thing for people or for the installer.
+
+listens:  io.herald.Config (methods Check and Reload)
+reads:    $HERALD_CONFIG/herald.yaml, $HERALD_CONFIG/projects/*.yaml, and .git/config of each project's path
+writes:   $HERALD_STATE/config/ (snapshot.json, ledger.json, lock)
+prints:   FILE:LINE: FIELD: message, one line for each problem; notices go to stderr
+exits:    0 nothing is wrong; 1 something is wrong; 2 usage; 4 busy; 6 the state folder is not usable
+"""
+
+import os
+import stat
+import sys
+
+from herald import names
+from herald.bus.oneshot import Method, serve
+
+
+def main() -> int:
+    """Serve the connection on standard input, or do what the arguments say."""
+    if len(sys.argv) > 1 or not stat.S_ISSOCK(os.fstat(0).st_mode):
+        from herald_config import command
+
+        return command.run(str(__doc__))
+    from herald_config import service
+
+    serve(names.interface_of(names.CONFIG), {"Check": Method(service.check, {}), "Reload": Method(service.reload, {})})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,109 @@
+"""Compiles the configuration folder into the snapshot."""
+
+import time
+
+from herald import names, signature
+from herald.errors import Busy, Unavailable
+from herald.interfaces.config import Compiled
+from herald.snapshot import EMPTY, Operator, Project, Snapshot
+from herald_config import remotes, sources, state, values
+from herald_config.sources import Sources
+
+_ATTEMPTS = 10
+
+
+def check() -> Compiled:
+    """Validate without writing anything; `applied` says whether exactly these files are in force already."""
+    found, signed = _read_steady()
+    try:
+        stored = state.load()
+    except Unavailable:
+        # whoever checks need not be allowed to read the state
+        stored = state.Stored(EMPTY, state.Ledger(0, {}), {})
+    told = remotes.resolve(found.projects, stored.ledger.remotes)[2]
+    damage = [f"{path} is damaged ({reason}); a reload compiles it anew" for path, reason in stored.damaged.items()]
+    return {
+        "applied": not found.problems and stored.snapshot.signature == signed,
+        "changed": False,
+        "generation": stored.snapshot.generation,
+        "problems": found.problems,
+        "notices": [*found.notices, *told, *damage],
+    }
+
+
+def reload() -> Compiled:
+    """Validate and, if nothing is wrong, put a new snapshot in force; nothing is written when it would be the same.
+
+    Raises Busy and Unavailable; then, as with problems, what was in force stays in force.
+    """
+    with state.locked():
+        stored = state.load()
+        found, signed = _read_steady()
+        resolved, keep, told = remotes.resolve(found.projects, stored.ledger.remotes)
+        notices = [*found.notices, *told]
+        if found.problems:
+            notices += [f"{path} is damaged ({reason})" for path, reason in stored.damaged.items()]
+            return _compiled(stored.snapshot, found, notices, applied=False, changed=False)
+        snapshot = _snapshot(found, signed, resolved, stored.next_generation())
+        if not stored.damaged and _same(snapshot, stored.snapshot):
+            return _compiled(stored.snapshot, found, notices, applied=True, changed=False)
+        notices += state.save(snapshot, state.Ledger(snapshot.generation, keep), stored.damaged)
+        return _compiled(snapshot, found, notices, applied=True, changed=True)
+
+
+def _read_steady() -> tuple[Sources, str]:
+    """The sources with the signature of exactly what was read: taken before, and the same afterwards."""
+    folder = names.config_folder()
+    for _ in range(_ATTEMPTS):
+        signed = signature.settled(folder)
+        found = sources.load(folder)
+        if signature.signature_of(folder) == signed:
+            return found, signed
+    raise Busy(f"{folder} kept changing while it was read; try again when the edits are done")
+
+
+def _snapshot(found: Sources, signed: str, resolved: dict[str, str], generation: int) -> Snapshot:
+    operators = tuple(
+        Operator(each.discord_id or "", each.unix_user or "", each.name or "", each.role, each.projects)
+        for each in found.server.operators
+    )
+    return Snapshot(
+        generation=generation,
+        signature=signed,
+        compiled_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        max_active=found.server.max_active,
+        task_limit=values.seconds(found.server.task_limit),
+        operators=operators,
+        projects={each.keys.name: _project(each, resolved[each.keys.name]) for each in found.projects},
+    )
+
+
+def _project(source: sources.Project, remote: str) -> Project:
+    keys = source.keys
+    return Project(
+        name=keys.name,
+        display_name=keys.display_name or keys.name,
+        path=keys.path,
+        channel=keys.discord_channel_id or "",
+        agent_name=keys.agent_name or "",
+        enabled=keys.enabled,
+        workspace=keys.workspace,
+        auto_commit=keys.git.auto_commit,
+        push_requires_approval=keys.git.push_requires_approval,
+        branch_prefix=keys.git.branch_prefix or f"agent/{keys.name}",
+        remote=remote,
+    )
+
+
+def _same(one: Snapshot, other: Snapshot) -> bool:
+    return one == other._replace(generation=one.generation, compiled_at=one.compiled_at)
+
+
+def _compiled(in_force: Snapshot, found: Sources, notices: list[str], *, applied: bool, changed: bool) -> Compiled:
+    return {
+        "applied": applied,
+        "changed": changed,
+        "generation": in_force.generation,
+        "problems": found.problems,
+        "notices": notices,
+    }

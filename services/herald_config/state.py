@@ -1,0 +1,160 @@
+"""The state folder of herald-config: the snapshot, the ledger beside it, and the lock.
+
+The ledger holds what must outlive a snapshot that is lost or damaged: the highest generation ever given, and the
+remotes that were read from clones. It is written first, so that no generation is ever given twice.
+"""
+
+import errno
+import fcntl
+import json
+import os
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from herald import durable, names
+from herald.errors import Busy, Unavailable
+from herald.snapshot import EMPTY, Snapshot, decode, encode
+from herald_config.remotes import Kept
+
+_LOCK_WAIT = 8.0
+"""Shorter than the usual deadline of a caller, who is then told why."""
+
+
+class Ledger(NamedTuple):
+    """What outlives the snapshot."""
+
+    generation: int
+    remotes: dict[str, Kept]
+
+
+class Stored(NamedTuple):
+    """What is on disk. `damaged` has the path of each file that cannot be used, and why."""
+
+    snapshot: Snapshot
+    ledger: Ledger
+    damaged: dict[str, str]
+
+    def next_generation(self) -> int:
+        """Above any that was ever given, also where damage took both files that know it."""
+        known = max(self.snapshot.generation, self.ledger.generation)
+        if not known and self.damaged:
+            return int(time.time())
+        return known + 1
+
+
+def ledger_path() -> str:
+    """Path of the ledger."""
+    return os.path.join(names.state_folder(names.CONFIG), "ledger.json")
+
+
+def load() -> Stored:
+    """What is on disk; nothing there is the ordinary beginning. Raises Unavailable when it cannot be read."""
+    damaged: dict[str, str] = {}
+    snapshot = EMPTY
+    ledger = None
+    for path in (names.snapshot_path(), ledger_path()):
+        try:
+            with open(path, "rb") as file:
+                data = file.read()
+            if path == ledger_path():
+                ledger = _decode_ledger(data)
+            else:
+                snapshot = decode(data)
+        except FileNotFoundError:
+            continue
+        except ValueError as error:
+            damaged[path] = str(error)
+        except OSError as error:
+            raise _unavailable(path, error) from error
+    if ledger is None:
+        remotes = {each.name: Kept(each.path, each.remote) for each in snapshot.projects.values() if each.remote}
+        ledger = Ledger(snapshot.generation, remotes)
+    return Stored(snapshot, ledger, damaged)
+
+
+def save(snapshot: Snapshot, ledger: Ledger, damaged: dict[str, str]) -> list[str]:
+    """Put a snapshot in force; returns what to tell of damaged files. Raises Unavailable."""
+    notices = []
+    path = ""
+    try:
+        for path, reason in damaged.items():
+            notices.append(f"{path} was damaged ({reason}): set aside as {durable.set_aside(path)}, compiled anew")
+        path = ledger_path()
+        durable.write_atomic(path, _encode_ledger(ledger))
+        path = names.snapshot_path()
+        durable.write_atomic(path, encode(snapshot))
+    except OSError as error:
+        raise _unavailable(path, error) from error
+    return notices
+
+
+@contextmanager
+def locked() -> Iterator[None]:
+    """One reload at a time. Raises Busy when another one does not end, Unavailable when the folder is not usable."""
+    folder = names.state_folder(names.CONFIG)
+    path = os.path.join(folder, "lock")
+    try:
+        os.makedirs(folder, mode=0o750, exist_ok=True)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
+    except OSError as error:
+        raise _unavailable(path, error) from error
+    try:
+        _lock(fd)
+        _sweep(folder)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _lock(fd: int) -> None:
+    until = time.monotonic() + _LOCK_WAIT
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError as error:
+            if time.monotonic() > until:
+                raise Busy("another reload has not ended yet; try again in a moment") from error
+        time.sleep(0.02)
+
+
+def _sweep(folder: str) -> None:
+    """Remove what a writer that was killed left behind; the lock says that none is at work."""
+    for name in os.listdir(folder):
+        if name.startswith(".") and name.endswith(".tmp"):
+            durable.with_no_trace(os.path.join(folder, name))
+
+
+def _unavailable(path: str, error: OSError) -> Unavailable:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        step = "free some space there"
+    elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        step = f"make {os.path.dirname(path)} writable for the user of herald-config (here uid {os.getuid()})"
+    else:
+        step = "mend that"
+    return Unavailable(f"{path}: {error.strerror}; {step}, then reload. What was in force stays in force")
+
+
+def _encode_ledger(ledger: Ledger) -> bytes:
+    remotes = {name: list(kept) for name, kept in ledger.remotes.items()}
+    text = _compact({"generation": ledger.generation, "remotes": remotes})
+    return b'{"crc32":%d,"body":%s}\n' % (zlib.crc32(text), text)
+
+
+def _decode_ledger(data: bytes) -> Ledger:
+    """Raises ValueError when the bytes are no ledger."""
+    try:
+        outer = json.loads(data)
+        body = outer["body"]
+        if zlib.crc32(_compact(body)) != outer["crc32"]:
+            raise ValueError("checksum does not match")
+        return Ledger(body["generation"], {name: Kept(*kept) for name, kept in body["remotes"].items()})
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not a ledger: {error!r}") from error
+
+
+def _compact(body: object) -> bytes:
+    return json.dumps(body, sort_keys=True, separators=(",", ":")).encode()

@@ -1,0 +1,1 @@
+"""herald-gateway: the chat. Messages in, posts out."""

@@ -1,0 +1,51 @@
+"""herald-gateway put together: database, lanes, terminal, interface, duty."""
+
+import os
+
+from herald.bus.client import peer
+from herald.errors import Unavailable
+from herald.interfaces.config import Config
+from herald.interfaces.gateway import Gateway
+from herald.interfaces.worker import Worker
+from herald.service import Service
+from herald.snapshot import Current
+from herald_gateway import records
+from herald_gateway.api import GatewayService, describe
+from herald_gateway.handover import Handover
+from herald_gateway.intake import Intake
+from herald_gateway.lanes import Lanes
+from herald_gateway.outbox import Outbox
+from herald_gateway.terminal import Terminal
+
+_COMPILE_DEADLINE = 60.0
+"""Seconds for herald-config, which is started by the call and reads the whole configuration."""
+
+
+async def main(service: Service) -> None:
+    """Open the state, hand over what waits from before, serve."""
+    database = await service.database("gateway.sqlite", records.MIGRATIONS)
+    snapshot = Current()
+    outbox = Outbox(database, _files_folder(service))
+    terminal = Terminal(outbox)
+    outbox.add(terminal)
+    handover = Handover(database, outbox, snapshot, peer(Worker), peer(Config, _COMPILE_DEADLINE))
+    lanes = Lanes(database, handover.act)
+    intake = Intake(database, snapshot, lanes)
+    acting = service.task(lanes.run(), "lanes")
+
+    async def duty() -> str:
+        if acting.done():
+            raise Unavailable("messages are not being handed over any more")
+        return describe(terminal.name, await database.read(records.waiting))
+
+    service.duty(duty)
+    service.serve(Gateway, GatewayService(database, snapshot, intake, outbox, terminal))
+
+
+def _files_folder(service: Service) -> str:
+    folder = os.path.join(service.state, "files")
+    try:
+        os.makedirs(folder, mode=0o750, exist_ok=True)
+    except OSError as error:
+        raise Unavailable(f"{folder} cannot be made: {error.strerror}") from error
+    return folder

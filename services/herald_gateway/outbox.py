@@ -1,0 +1,119 @@
+"""Posts on their way out: made fit for people, durable, then shown. The single exit of text to chat."""
+
+import asyncio
+import hashlib
+import os
+import re
+from typing import NamedTuple
+
+from herald.clock import now
+from herald.database import Database
+from herald.durable import sync_folder, write_atomic
+from herald.errors import Unavailable
+from herald.interfaces.gateway import PostEntry, PostKind, Progress
+from herald_gateway import records
+from herald_gateway.chat import Chat
+from herald_gateway.rendering import Rendered, render_block, render_line, render_text, well_formed
+
+_DEFAULT_NAME = "output.txt"
+_MOST_AT_ONCE = 500
+
+
+class Draft(NamedTuple):
+    """A post as it was asked for. `content` is that of a file that was handed over: its text becomes the post's,
+    and `text` a line before it."""
+
+    key: str
+    project: str
+    kind: PostKind
+    text: str
+    revision: int = 0
+    identity: str = ""
+    answers: str = ""
+    last: bool = False
+    file_name: str = ""
+    content: str | None = None
+
+
+class Outbox:
+    """The log of posts and the files that belong to it."""
+
+    def __init__(self, database: Database, folder: str) -> None:
+        self._database = database
+        self._folder = folder
+        self._chats: list[Chat] = []
+
+    def add(self, chat: Chat) -> None:
+        """From now on this chat hears of posts and progress."""
+        self._chats.append(chat)
+
+    async def post(self, draft: Draft) -> None:
+        """Log a post and tell the chats; returns when it is on the disk. Raises Unavailable.
+
+        The same key and revision again changes nothing, nor does a revision that comes after a later one.
+        """
+        if await self._database.read(lambda connection: records.is_logged(connection, draft.key, draft.revision)):
+            return
+        rendered, path = await asyncio.to_thread(self._prepare, draft)
+        post = records.NewPost(
+            key=draft.key,
+            revision=draft.revision,
+            project=draft.project,
+            kind=draft.kind,
+            identity=render_line(draft.identity),
+            text=rendered.text,
+            plain=rendered.plain,
+            file=path,
+            answers=draft.answers,
+            last=draft.last,
+            at=now(),
+        )
+        await self._database.write(lambda connection: records.log_post(connection, post))
+        for chat in self._chats:
+            chat.posted()
+
+    def progress(self, progress: Progress) -> None:
+        """Show what a task is doing; nothing is kept."""
+        shown = Progress(project=progress["project"], task=progress["task"], text=render_line(progress["text"]))
+        for chat in self._chats:
+            chat.progressed(shown)
+
+    async def after(self, since: int, limit: int, project: str | None = None) -> list[PostEntry]:
+        """Posts with an id above `since`, oldest first."""
+        limit = max(1, min(limit, _MOST_AT_ONCE))
+        return await self._database.read(lambda connection: records.posts_after(connection, since, limit, project))
+
+    async def newest(self) -> int:
+        """The id of the newest post."""
+        return await self._database.read(records.newest_post)
+
+    def _prepare(self, draft: Draft) -> tuple[Rendered, str]:
+        """Render, and write the file if it is one: before the post that names it. Runs in a thread."""
+        name = _safe_name(draft.file_name)
+        if draft.content is not None:
+            rendered = render_block(draft.content, draft.text, name)
+        elif draft.kind == "answer":
+            rendered = render_block(well_formed(draft.text), "", name)
+        else:
+            rendered = render_text(well_formed(draft.text))
+        if rendered.file is None:
+            return rendered, ""
+        post = hashlib.sha256(f"{draft.key}\0{draft.revision}".encode()).hexdigest()[:24]
+        path = os.path.join(self._folder, post, name)
+        try:
+            _write(path, rendered.file)
+        except OSError as error:
+            raise Unavailable(f"the file of a post cannot be stored: {error.strerror}; free some space") from error
+        return rendered, path
+
+
+def _write(path: str, data: bytes) -> None:
+    folder = os.path.dirname(path)
+    os.makedirs(folder, mode=0o750, exist_ok=True)
+    write_atomic(path, data)
+    sync_folder(os.path.dirname(folder))
+
+
+def _safe_name(name: str) -> str:
+    """A file name that is one, whoever chose it."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).lstrip(".-")[:80] or _DEFAULT_NAME

@@ -1,0 +1,215 @@
+"""The gateway's database: what people said, and the log of posts. Functions of an open connection.
+
+A message is `recorded`, `begun` when something that must not be done twice is about to be done, and `done` when
+it was acted on. Posts are never changed: an edit is a row of its own with the same key and a higher revision, so
+the row id is a cursor under which a reader misses nothing.
+"""
+
+import sqlite3
+from typing import Literal, NamedTuple
+
+from herald.interfaces.gateway import PostEntry, PostKind
+
+MIGRATIONS = (
+    """
+    CREATE TABLE messages (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        key TEXT NOT NULL UNIQUE,
+        project TEXT NOT NULL,
+        author TEXT NOT NULL,
+        name TEXT NOT NULL,
+        text TEXT NOT NULL,
+        at TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        lane TEXT NOT NULL,
+        refusal TEXT NOT NULL,
+        seen_post INTEGER NOT NULL,
+        state TEXT NOT NULL DEFAULT 'recorded'
+    );
+    CREATE INDEX messages_waiting ON messages (lane, seq) WHERE state <> 'done';
+    CREATE INDEX messages_channel ON messages (project, seq);
+    CREATE TABLE posts (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        key TEXT NOT NULL,
+        revision INTEGER NOT NULL,
+        project TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        identity TEXT NOT NULL,
+        text TEXT NOT NULL,
+        plain TEXT NOT NULL,
+        file TEXT NOT NULL,
+        answers TEXT NOT NULL,
+        last INTEGER NOT NULL,
+        at TEXT NOT NULL,
+        UNIQUE (key, revision)
+    );
+    CREATE INDEX posts_channel ON posts (project, id);
+    """,
+)
+
+MessageKind = Literal["task", "command", "vote"]
+
+
+class NewMessage(NamedTuple):
+    """A message to record. `lane`: messages of one lane are acted on in order. `refusal`: why it will not be."""
+
+    key: str
+    project: str
+    author: str
+    name: str
+    text: str
+    at: str
+    kind: MessageKind
+    lane: str
+    refusal: str
+
+
+class Recorded(NamedTuple):
+    """A recorded message. `seen_post` is the newest post when it was said: its place in the channel's history."""
+
+    seq: int
+    key: str
+    project: str
+    author: str
+    name: str
+    text: str
+    at: str
+    kind: MessageKind
+    lane: str
+    refusal: str
+    seen_post: int
+    state: Literal["recorded", "begun", "done"]
+
+
+class NewPost(NamedTuple):
+    """A post to log, fit for people already."""
+
+    key: str
+    revision: int
+    project: str
+    kind: PostKind
+    identity: str
+    text: str
+    plain: str
+    file: str
+    answers: str
+    last: bool
+    at: str
+
+
+class Waiting(NamedTuple):
+    """How many posts there are, how many messages wait, and since when the oldest does."""
+
+    posts: int
+    messages: int
+    oldest: str
+
+
+class Line(NamedTuple):
+    """One line of a channel's history: a person's (`author` set) or a post."""
+
+    place: tuple[int, int, int]
+    author: str
+    name: str
+    text: str
+    at: str
+
+
+_MESSAGE = ", ".join(Recorded._fields)
+_POST = "id, key, revision, project, kind, identity, text, file, answers, last, at"
+
+
+def record(connection: sqlite3.Connection, message: NewMessage) -> Recorded:
+    """Record a message once; the same key again gives what was recorded the first time."""
+    names = ", ".join(NewMessage._fields)
+    holes = ", ".join("?" * len(NewMessage._fields))
+    connection.execute(
+        f"INSERT INTO messages ({names}, seen_post) VALUES ({holes}, (SELECT coalesce(max(id), 0) FROM posts))"
+        " ON CONFLICT (key) DO NOTHING",
+        message,
+    )
+    row = connection.execute(f"SELECT {_MESSAGE} FROM messages WHERE key = ?", (message.key,)).fetchone()
+    return Recorded(*row)
+
+
+def mark(connection: sqlite3.Connection, key: str, state: Literal["begun", "done"]) -> None:
+    """Move a message on."""
+    connection.execute("UPDATE messages SET state = ? WHERE key = ?", (state, key))
+
+
+def lanes_waiting(connection: sqlite3.Connection) -> list[str]:
+    """Lanes in which a message waits."""
+    return [lane for (lane,) in connection.execute("SELECT DISTINCT lane FROM messages WHERE state <> 'done'")]
+
+
+def next_waiting(connection: sqlite3.Connection, lane: str) -> Recorded | None:
+    """The oldest message of a lane that was not acted on."""
+    row = connection.execute(
+        f"SELECT {_MESSAGE} FROM messages WHERE lane = ? AND state <> 'done' ORDER BY seq LIMIT 1", (lane,)
+    ).fetchone()
+    return Recorded(*row) if row else None
+
+
+def waiting(connection: sqlite3.Connection) -> Waiting:
+    """The numbers of the status line."""
+    (posts,) = connection.execute("SELECT coalesce(max(id), 0) FROM posts").fetchone()
+    messages, oldest = connection.execute(
+        "SELECT count(*), coalesce(min(at), '') FROM messages WHERE state <> 'done'"
+    ).fetchone()
+    return Waiting(posts, messages, oldest)
+
+
+def log_post(connection: sqlite3.Connection, post: NewPost) -> bool:
+    """Log a post; false when it, or a later revision of it, is there already."""
+    names = ", ".join(NewPost._fields)
+    holes = ", ".join("?" * len(NewPost._fields))
+    if is_logged(connection, post.key, post.revision):
+        return False
+    connection.execute(f"INSERT INTO posts ({names}) VALUES ({holes})", post)
+    return True
+
+
+def is_logged(connection: sqlite3.Connection, key: str, revision: int) -> bool:
+    """Whether this post, or a later revision of it, is in the log."""
+    found = connection.execute("SELECT 1 FROM posts WHERE key = ? AND revision >= ? LIMIT 1", (key, revision))
+    return found.fetchone() is not None
+
+
+def posts_after(connection: sqlite3.Connection, since: int, limit: int, project: str | None = None) -> list[PostEntry]:
+    """Posts with an id above `since`, oldest first."""
+    if project is None:
+        rows = connection.execute(f"SELECT {_POST} FROM posts WHERE id > ? ORDER BY id LIMIT ?", (since, limit))
+    else:
+        rows = connection.execute(
+            f"SELECT {_POST} FROM posts WHERE project = ? AND id > ? ORDER BY id LIMIT ?", (project, since, limit)
+        )
+    return [_post_of(row) for row in rows]
+
+
+def newest_post(connection: sqlite3.Connection) -> int:
+    """The id of the newest post, 0 before the first."""
+    (newest,) = connection.execute("SELECT coalesce(max(id), 0) FROM posts").fetchone()
+    return int(newest)
+
+
+def history_before(connection: sqlite3.Connection, project: str, message: Recorded, limit: int) -> list[Line]:
+    """The last lines of a channel when `message` was said, newest first: what people said and was not refused, and
+    the posts, each at its latest revision."""
+    said = connection.execute(
+        "SELECT seen_post, 1, seq, author, name, text, at FROM messages"
+        " WHERE project = ? AND seq < ? AND refusal = '' ORDER BY seq DESC LIMIT ?",
+        (project, message.seq, limit),
+    )
+    posted = connection.execute(
+        "SELECT id, 0, 0, '', identity, plain, at FROM posts AS post WHERE project = ? AND id <= ?"
+        " AND NOT EXISTS (SELECT 1 FROM posts WHERE key = post.key AND revision > post.revision AND id <= ?)"
+        " ORDER BY id DESC LIMIT ?",
+        (project, message.seen_post, message.seen_post, limit),
+    )
+    lines = [Line((row[0], row[1], row[2]), *row[3:]) for row in (*said, *posted)]
+    return sorted(lines, reverse=True)[:limit]
+
+
+def _post_of(row: tuple[object, ...]) -> PostEntry:
+    post = dict(zip(_POST.split(", "), row, strict=True))
+    return PostEntry(**{**post, "last": bool(post["last"])})  # type: ignore[typeddict-item]

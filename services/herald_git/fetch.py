@@ -1,0 +1,109 @@
+"""Fetch: bring the own repository up to date and pack what the caller lacks.
+
+This is on the path of every message, so the ordinary case, nothing new and nothing to pack, is one connection and
+one git process: what the remote advertises equals what it advertised when the last fetch ended.
+"""
+
+import os
+import stat
+from typing import Any
+
+from herald import journal, snapshot
+from herald.bus.oneshot import Call, Descriptor, Method
+from herald.errors import Invalid, Unavailable
+from herald_git import advertisement, command, remote, repository
+from herald_git.advertisement import Default
+from herald_git.arguments import checked_hash
+from herald_git.remote import Remote
+from herald_git.repository import Repository, RepositoryError
+
+_TRACKED = "refs/remotes/origin/"
+_MOST_HAVE = 10_000
+_PACK_SECONDS = 300.0
+
+
+def fetch(call: Call) -> None:
+    """The method Fetch."""
+    pack: int = call.parameters["pack"]
+    try:
+        if not stat.S_ISREG(os.fstat(pack).st_mode):
+            raise Invalid("pack must be a regular file")
+        have = [checked_hash(each) for each in call.parameters["have"][:_MOST_HAVE]]
+        project = snapshot.read().project(call.parameters["project"])
+        origin = remote.of_project(project)
+        with repository.locked(project.name) as own:
+            call.reply(own.mended(lambda: _fetch_and_pack(own, origin, have, pack)))
+            own.tidy()
+    finally:
+        os.close(pack)
+
+
+FETCH = Method(fetch, {"project": str, "have": list, "pack": Descriptor})
+
+
+def _fetch_and_pack(own: Repository, origin: Remote, have: list[str], pack: int) -> dict[str, Any]:
+    own.prepare()
+    default = _update(own, origin)
+    size = 0 if default.head in have else _pack(own, default.head, have, pack)
+    return {"branch": default.branch, "head": default.head, "pack_bytes": size}
+
+
+def _update(own: Repository, origin: Remote) -> Default:
+    """Fetch all branches if the remote has anything new; returns its default branch."""
+    seen = advertisement.ask(own, origin)
+    default = seen.default()
+    before = own.remembered()
+    if before == seen.raw:
+        return default
+    _fetch_branches(own, origin, first=not before)
+    head = _tracked_head(own, default.branch)
+    if head == default.head:
+        own.remember(seen.raw)
+    journal.info(f"fetched {default.branch} at {head[:12]}", project=own.project)
+    return Default(default.branch, head)
+
+
+def _fetch_branches(own: Repository, origin: Remote, *, first: bool) -> None:
+    limits = command.limits()
+    options = ("--prune", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--quiet")
+    outcome = own.git(
+        *("fetch", *options, "--", origin.url, f"+refs/heads/*:{_TRACKED}*"),
+        seconds=limits.first_fetch if first else limits.act,
+        environment=origin.environment(),
+    )
+    if outcome.code:
+        raise origin.refusal(outcome.words) or RepositoryError(outcome.words)
+
+
+def _tracked_head(own: Repository, branch: str) -> str:
+    outcome = own.git("rev-parse", "--verify", "--quiet", f"{_TRACKED}{branch}", seconds=_PACK_SECONDS)
+    if outcome.code:
+        raise Unavailable(f"branch {branch} went away at the remote during the fetch; try again")
+    return outcome.out.decode().strip()
+
+
+def _pack(own: Repository, head: str, have: list[str], pack: int) -> int:
+    os.ftruncate(pack, 0)
+    os.lseek(pack, 0, os.SEEK_SET)
+    excluded = "".join(f"^{each}\n" for each in _known(own, have))
+    outcome = own.git(
+        *("pack-objects", "--revs", "--thin", "--delta-base-offset", "--stdout", "--quiet"),
+        seconds=_PACK_SECONDS,
+        stdin=f"{head}\n{excluded}".encode(),
+        stdout=pack,
+    )
+    if outcome.code:
+        raise RepositoryError(outcome.words)
+    return os.fstat(pack).st_size
+
+
+def _known(own: Repository, have: list[str]) -> list[str]:
+    """Those of the hashes that are commits of the own repository: git refuses to exclude what it doesn't have."""
+    if not have:
+        return []
+    asked = "".join(f"{each}\n" for each in have).encode()
+    outcome = own.git("cat-file", "--batch-check=%(objectname) %(objecttype)", seconds=_PACK_SECONDS, stdin=asked)
+    if outcome.code:
+        raise RepositoryError(outcome.words)
+    lines = (line.split() for line in outcome.out.decode().splitlines())
+    return [line[0] for line in lines if line[1:] == ["commit"]]

@@ -1,0 +1,102 @@
+"""Push: exactly one commit hash to one branch of the agent.
+
+There is no record to keep: a repeat of a push that the remote has taken is "up to date" there, runs no hook and
+answers `pushed`. So a push may be killed at any step and simply be made again.
+"""
+
+import os
+from typing import Any
+
+from herald import journal, names, snapshot
+from herald.bus.oneshot import Call, Method
+from herald.errors import Failed, Invalid
+from herald_git import advertisement, command, remote, repository
+from herald_git.arguments import checked_branch, checked_hash
+from herald_git.remote import Remote
+from herald_git.repository import Repository, RepositoryError
+
+_LONGEST_REASON = 1500
+
+
+def push(call: Call) -> dict[str, Any]:
+    """The method Push."""
+    project = snapshot.read().project(call.parameters["project"])
+    branch = checked_branch(call.parameters["branch"], project.branch_prefix)
+    head = checked_hash(call.parameters["head"])
+    expected = checked_hash(call.parameters["expected"]) if call.parameters["expected"] else ""
+    origin = remote.of_project(project)
+    with repository.locked(project.name) as own:
+        result = own.mended(lambda: _push(own, origin, branch, head, expected))
+    journal.notice(f"push of {head} to {branch}: {result['outcome']} {result['reason']}", project=project.name)
+    return result
+
+
+PUSH = Method(push, {"project": str, "branch": str, "head": str, "expected": str})
+
+
+def _push(own: Repository, origin: Remote, branch: str, head: str, expected: str) -> dict[str, Any]:
+    own.prepare()
+    ref = f"refs/heads/{branch}"
+    seen = advertisement.ask(own, origin, ref)
+    if branch == seen.symbolic:
+        raise Invalid(f"{branch} is the remote's default branch, which Herald never pushes to")
+    now = seen.branches.get(branch, "")
+    refused = ""
+    if now == expected and now != head:
+        refused = _push_with_lease(own, origin, ref, head, expected)
+        if not refused:
+            return _result("pushed", "")
+        # What the remote has now tells its no from a race with somebody else's push, or with an earlier one of ours.
+        now = advertisement.ask(own, origin, ref).branches.get(branch, "")
+    if now == head:
+        return _result("pushed", "")
+    if now != expected:
+        return _result("moved", f"{branch} is at {now[:12] or 'nothing'}, not at {expected[:12] or 'nothing'}")
+    return _result("refused", refused)
+
+
+def _push_with_lease(own: Repository, origin: Remote, ref: str, head: str, expected: str) -> str:
+    """Push; empty when the remote took it, else why not, in the remote's own words where it has any."""
+    outcome = own.git(
+        *("push", "--porcelain", "--no-verify", "--no-follow-tags", "--no-recurse-submodules", "--no-signed"),
+        *(f"--force-with-lease={ref}:{expected}", "--", origin.url, f"{head}:{ref}"),
+        seconds=command.limits().act,
+        environment=origin.environment() | {"GIT_ALTERNATE_OBJECT_DIRECTORIES": _worker_objects(own.project)},
+    )
+    flag = _flag(outcome.out.decode(errors="replace"), ref)
+    if flag is None:
+        raise _failure(origin, head, outcome.words)
+    return "" if outcome.code == 0 else _hook_words(outcome.words) or flag
+
+
+def _worker_objects(project: str) -> str:
+    """The worker's objects as git wants to be told: quoted, because a colon would separate two folders."""
+    folder = os.path.join(names.state_folder(names.WORKER), "mirrors", f"{project}.git", "objects")
+    escaped = folder.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _flag(porcelain: str, ref: str) -> str | None:
+    """What the remote answered about the ref, None if it didn't: `FLAG TAB from:to TAB summary` on a line."""
+    for line in porcelain.splitlines():
+        fields = line.split("\t")
+        if len(fields) == 3 and fields[1].endswith(f":{ref}"):
+            return fields[2]
+    return None
+
+
+def _failure(origin: Remote, head: str, words: str) -> Exception:
+    refusal = origin.refusal(words)
+    if refusal is None and "src refspec" in words:
+        return Failed(f"commit {head[:12]} is not in the worker's mirror; `!push` imports and proposes it again")
+    return refusal or RepositoryError(words)
+
+
+def _hook_words(words: str) -> str:
+    """What the remote's hooks said."""
+    lines = [line.removeprefix("remote:").strip() for line in words.splitlines() if line.startswith("remote:")]
+    return "\n".join(line for line in lines if line)[:_LONGEST_REASON]
+
+
+def _result(outcome: str, reason: str) -> dict[str, Any]:
+    return {"outcome": outcome, "reason": reason}

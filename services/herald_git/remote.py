@@ -1,0 +1,131 @@
+"""A project's remote: how git may reach it, and what its refusals mean for people."""
+
+import os
+import re
+import shlex
+from typing import NamedTuple
+
+from herald import names
+from herald.errors import Conflict, Failed, HeraldError, Unavailable
+from herald.snapshot import Project
+from herald_git import command
+
+_FILE_URL = re.compile(r"file://(?:localhost)?(?=/)")
+_HTTPS = re.compile(r"https://(?:[^/@]*@)?([^/:]+)(?::\d+)?/(.+?)(?:\.git)?/?$")
+_PASSWORD = re.compile(r"(://)[^/\s@]*:[^/\s@]*@")
+
+
+class Remote(NamedTuple):
+    """Where a project is pushed to. `url` is an absolute path or an ssh or https URL."""
+
+    project: str
+    url: str
+
+    @property
+    def is_path(self) -> bool:
+        """Whether the remote is a folder of this machine."""
+        return self.url.startswith("/")
+
+    def environment(self) -> dict[str, str]:
+        """The environment of a git process that talks to this remote."""
+        allowed = "ssh:https:file" if self.is_path else "ssh:https"
+        return command.environment() | {"GIT_ALLOW_PROTOCOL": allowed, "GIT_SSH_COMMAND": _ssh_command()}
+
+    def refusal(self, words: str) -> HeraldError | None:
+        """What these words of git say about the remote; None when they tell of a fault on this side, or of nothing."""
+        if _OWN_FAULT.search(words):
+            return None
+        for pattern, kind, advice in _REFUSALS:
+            if re.search(pattern, words):
+                shown = _PASSWORD.sub(r"\1", self.url)
+                message = advice.format(remote=shown, git_form=_git_form(self.url), said=spoken(words))
+                return kind(message)
+        return None
+
+
+def of_project(project: Project) -> Remote:
+    """The remote that the configuration names. Raises Conflict when it names none."""
+    if not project.remote:
+        raise Conflict(f"project {project.name} has no remote; set git.remote in its file and `heraldctl reload`")
+    return Remote(project.name, _FILE_URL.sub("", project.remote))
+
+
+def spoken(words: str) -> str:
+    """The last lines that git said, without passwords, short enough to be shown."""
+    lines = [line.strip() for line in words.splitlines()]
+    lines = [line for line in lines if line and not line.startswith(("hint:", "warning: redirecting"))]
+    return _PASSWORD.sub(r"\1", "; ".join(lines[-4:]))[-600:] or "nothing"
+
+
+def _ssh_command() -> str:
+    options = ["BatchMode=yes", "ConnectTimeout=10", "ServerAliveInterval=15", "ServerAliveCountMax=3"]
+    if names.mode() == "system":
+        known_hosts = os.path.join(names.state_folder(names.GIT), "known_hosts")
+        options += ["StrictHostKeyChecking=accept-new", f'UserKnownHostsFile="{known_hosts}"']
+    words = ["ssh", *(word for option in options for word in ("-o", option))]
+    key = os.path.join(os.environ.get("CREDENTIALS_DIRECTORY", ""), "git_ssh_key")
+    if os.path.isabs(key) and os.path.exists(key):
+        words += ["-i", key, "-o", "IdentitiesOnly=yes"]
+    return shlex.join(words)
+
+
+def _git_form(url: str) -> str:
+    match = _HTTPS.match(url)
+    return f"git@{match[1]}:{match[2]}.git" if match else "git@HOST:OWNER/NAME.git"
+
+
+_OWN_FAULT = re.compile(
+    r"^(?!remote:).*(corrupt|bad object|unable to read|inflate|bad sha1 file|bad signature|object file .* is empty|"
+    r"missing (blob|tree|commit)|\.lock': File exists|not a git repository: '?/)",
+    re.MULTILINE,
+)
+"""Damage or stale locks of an own repository; such a failure also breaks the connection, which says nothing then."""
+
+_NO_ANSWER = (
+    r"Could not resolve host|name resolution|No route to host|Network is unreachable|[Tt]imed out|early EOF|"
+    r"Connection (refused|reset|closed)|Failed to connect|Couldn't connect to server|hung up unexpectedly|"
+    r"RPC failed|error: 5\d\d\b|kex_exchange_identification|Could not read from remote"
+)
+_REFUSALS: tuple[tuple[str, type[HeraldError], str], ...] = (
+    (
+        r"could not read (Username|Password)|terminal prompts disabled|Authentication failed|error: 40[13]\b",
+        Failed,
+        "{remote} asks for a login, and Herald has none for https; set git.remote to {git_form} and give it an ssh key",
+    ),
+    (
+        r"REMOTE HOST IDENTIFICATION HAS CHANGED|Host key verification failed",
+        Failed,
+        "the host key of {remote} is unknown or has changed; check it, then correct the known_hosts file of herald-git",
+    ),
+    (
+        r"Permission denied \(|Permission to .* denied|Too many authentication failures|marked as read only",
+        Failed,
+        "{remote} refused the key; add the public half of git_ssh_key as a deploy key with write access ({said})",
+    ),
+    (
+        r"dubious ownership",
+        Failed,
+        "{remote} belongs to another user than the one herald-git runs as; change its owner (chown -R)",
+    ),
+    (
+        r"transport '.*' not allowed|Unable to find remote helper|is not a valid remote name",
+        Failed,
+        "{remote} is not a remote that Herald uses: git.remote is an ssh or https URL or an absolute path",
+    ),
+    (
+        r"does not appear to be a git repository|[Rr]epository .*not found|error: 404\b",
+        Failed,
+        "{remote} is not a git repository, or the key may not see it; check git.remote of the project ({said})",
+    ),
+    (
+        r"(?m)^(?!remote:).*No space left on device",
+        Unavailable,
+        "the disk of herald-git is full; free some space, the act is then tried again",
+    ),
+    (
+        _NO_ANSWER,
+        Unavailable,
+        "{remote} does not answer ({said})",
+    ),
+)
+"""Words of git and ssh, kind of error, what a person is told. The first that matches holds: precise ones first."""

@@ -1,0 +1,1 @@
+"""herald-worker: the durable queue, the runs, the proposals."""

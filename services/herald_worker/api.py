@@ -1,0 +1,210 @@
+"""io.herald.Worker as it is served: who may do what, then the queue, the runner, the proposals."""
+
+from collections.abc import AsyncIterator
+from typing import Literal
+
+from herald import events
+from herald.bus import callers, limits
+from herald.database import Database
+from herald.errors import Conflict, Denied, Invalid
+from herald.interfaces import worker
+from herald.interfaces.worker import Author, Enqueued, Event, Kind, Proposal, Quote, Status, Task
+from herald.people import may, role_of
+from herald.snapshot import Current, Project, Role
+from herald_worker import posts, proposals, tasks
+from herald_worker.configuration import Watcher
+from herald_worker.proposing import Proposer
+from herald_worker.runner import Runner
+
+_LONGEST_KEY = 200
+_MOST_LISTED = 1000
+
+
+class WorkerApi(worker.Worker):
+    """The worker's methods."""
+
+    def __init__(
+        self,
+        database: Database,
+        log: events.EventLog,
+        outbox: posts.Outbox,
+        snapshot: Current,
+        runner: Runner,
+        proposer: Proposer,
+        watcher: Watcher,
+    ) -> None:
+        self._database = database
+        self._log = log
+        self._outbox = outbox
+        self._snapshot = snapshot
+        self._runner = runner
+        self._proposer = proposer
+        self._watcher = watcher
+
+    async def Enqueue(
+        self,
+        *,
+        key: str,
+        project: str,
+        text: str,
+        kind: Kind = "operator",
+        author: Author | None = None,
+        history: list[Quote] | None = None,
+    ) -> Enqueued:
+        _check_key(key)
+        found = self._project(project)
+        if not found.enabled:
+            raise Conflict(f"{project} is disabled; set `enabled: true` in its file")
+        speaker = self._speaker(author)
+        self._need(speaker, project, "operator", "hand in tasks")
+        if len(text.encode("utf-8", "replace")) > limits.PROMPT:
+            raise Invalid(f"a task may have {limits.PROMPT} bytes; put long material into a file of the project")
+        if not text.strip():
+            raise Invalid("the task is empty")
+        new = tasks.NewTask(key, project, kind, _clean(text), speaker, [_clean_quote(each) for each in history or []])
+        enqueued = await self._database.write(lambda connection: tasks.enqueue(connection, new))
+        self._runner.committed()
+        return enqueued
+
+    async def Cancel(self, *, project: str | None = None, task: str | None = None, running: bool = False) -> Task:
+        if project is None and task is None:
+            raise Invalid("name a project or a task")
+        speaker = self._speaker(None)
+        if task is not None:
+            project = (await self._database.read(lambda connection: tasks.row_of(connection, task)))["project"]
+        elif project is not None:
+            self._project(project)
+        self._need(speaker, project or "", "operator", "cancel tasks")
+        by = speaker["name"]
+        if not running:
+            cancelled = await self._database.write(
+                lambda connection: tasks.cancel_queued(connection, project, task, by)
+            )
+            if cancelled is not None:
+                self._runner.committed()
+                return cancelled
+        return await self._runner.cancel_running(project, task, by)
+
+    async def Vote(
+        self,
+        *,
+        key: str,
+        vote: Literal["approve", "reject", "withdraw"],
+        proposal: str | None = None,
+        project: str | None = None,
+        author: Author | None = None,
+    ) -> Proposal:
+        _check_key(key)
+        if proposal is None and project is None:
+            raise Invalid("name a proposal or a project")
+        speaker = self._speaker(author)
+        if proposal is not None:
+            row = await self._database.read(lambda connection: proposals.row_of(connection, proposal))
+            project = str(row["project"])
+        self._need(speaker, project or "", "approver", "vote")
+        voted = await self._database.write(
+            lambda connection: proposals.vote(connection, key, vote, speaker, proposal, project)
+        )
+        self._runner.committed()
+        return voted
+
+    async def Propose(self, *, key: str, project: str, author: Author | None = None) -> list[Proposal]:
+        _check_key(key)
+        found = self._project(project)
+        self._need(self._speaker(author), project, "operator", "propose")
+        return await self._proposer.propose(found)
+
+    async def GetTask(self, *, task: str) -> Task:
+        return await self._database.read(lambda connection: tasks.shown(tasks.row_of(connection, task)))
+
+    async def ListTasks(self, *, project: str | None = None, ended: bool = False, limit: int = 50) -> list[Task]:
+        most = min(max(limit, 1), _MOST_LISTED)
+        return await self._database.read(lambda connection: tasks.listing(connection, project, ended, most))
+
+    async def ListProposals(self, *, project: str | None = None, open: bool = True, limit: int = 50) -> list[Proposal]:
+        most = min(max(limit, 1), _MOST_LISTED)
+        return await self._database.read(lambda connection: proposals.listing(connection, project, open, most))
+
+    async def ListProjects(self) -> list[worker.Project]:
+        counts = await self._database.read(tasks.queued_by_project)
+        return [
+            worker.Project(
+                name=each.name,
+                display_name=each.display_name,
+                path=each.path,
+                channel=each.channel,
+                enabled=each.enabled,
+                queued=counts.get(each.name, 0),
+            )
+            for each in self._snapshot.get().projects.values()
+        ]
+
+    async def GetStatus(self) -> Status:
+        snapshot = self._snapshot.get()
+        queued = await self._database.read(tasks.count_queued)
+        going = await self._database.read(lambda connection: tasks.listing(connection, None, False, 0))
+        waiting = await self._database.read(proposals.count_open)
+        return Status(
+            duty=duty_line(len(snapshot.projects), queued, going, waiting, self._watcher.errors),
+            queued=queued,
+            running=going,
+            open_proposals=waiting,
+            max_active=snapshot.max_active,
+            config_generation=snapshot.generation,
+            config_errors=self._watcher.errors,
+            gateway_backlog=await self._outbox.backlog(),
+        )
+
+    async def ListEvents(self, *, since: int, limit: int = 500) -> list[Event]:
+        return [Event(**row) for row in await self._log.after(since, min(max(limit, 1), _MOST_LISTED))]
+
+    async def Watch(self, *, since: int) -> AsyncIterator[Event]:
+        async for row in self._log.follow(since):
+            yield Event(**row)
+
+    def _project(self, name: str) -> Project:
+        return self._snapshot.get().project(name)
+
+    def _speaker(self, author: Author | None) -> Author:
+        """Who speaks: the caller, or for the gateway whom it heard. Raises Denied."""
+        caller = callers.current()
+        if author is None:
+            return Author(id=caller.author, name=caller.name)
+        if not caller.speaks_for_others:
+            raise Denied("only the gateway may speak for others")
+        return author
+
+    def _need(self, author: Author, project: str, role: Role, act: str) -> None:
+        """Raise Denied unless the author has that role in the project."""
+        if author["id"].startswith("herald:"):
+            return  # a service within its row of the table
+        has = role_of(self._snapshot.get(), author["id"], project)
+        if not may(has, role):
+            needed = f"that needs the role {role} (`operators` in herald.yaml)"
+            raise Denied(f"{author['name']} may not {act} in {project}: {needed}")
+
+
+def duty_line(projects: int, queued: int, going: list[Task], waiting: int, errors: list[str]) -> str:
+    """What the worker does, in one line."""
+    if errors:
+        return f"configuration broken, last good one in force: {errors[0]}"
+    if not projects:
+        return "no project is configured yet; add one below projects/ of the configuration"
+    parts = [f"running {each['project']} (task {each['id']})" for each in going] or ["idle"]
+    parts += [f"{queued} queued"] if queued else []
+    parts += [f"{waiting} waiting for a vote"] if waiting else []
+    return ", ".join(parts)
+
+
+def _check_key(key: str) -> None:
+    if not key or len(key) > _LONGEST_KEY or not key.isprintable():
+        raise Invalid(f"a key has 1 to {_LONGEST_KEY} printable characters")
+
+
+def _clean(text: str) -> str:
+    """Valid UTF-8: what cannot be encoded becomes a question mark."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _clean_quote(quote: Quote) -> Quote:
+    return Quote(author=_clean(quote["author"]), text=_clean(quote["text"]), at=_clean(quote["at"]))

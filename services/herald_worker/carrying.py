@@ -1,0 +1,206 @@
+"""Carrying out votes: push exactly the voted commit, or discard it; expire what nobody voted on.
+
+Every step can be made again: a push of what the remote has already changes nothing there, a discard of what is gone
+neither. So a kill between any two steps needs no more than doing what the proposal's state says.
+"""
+
+import asyncio
+import contextlib
+import sqlite3
+import time
+from typing import NamedTuple
+
+from herald import clock, journal
+from herald.bus import client
+from herald.database import Database
+from herald.errors import Busy, HeraldError, Unavailable
+from herald.interfaces.agent import Agent
+from herald.interfaces.git import Git, PushResult
+from herald.snapshot import Current, Project
+from herald_worker import proposals
+from herald_worker.mirror import Mirror
+from herald_worker.runner import Runner
+
+_PUSH_DEADLINE = 180.0
+_DISCARD_DEADLINE = 60.0
+_TRIES = 6
+_LONGEST_PAUSE = 60.0
+_EXPIRY_LOOK = 3600.0
+
+
+class Step(NamedTuple):
+    """A proposal that something has to be done about."""
+
+    id: int
+    project: str
+    branch: str
+    head: str
+    state: str
+    tries: int
+    answers: str
+    commits: int
+    summary: str
+    expected: str
+
+
+class Carrier:
+    """Carries out what was voted, one proposal after the other."""
+
+    def __init__(self, database: Database, snapshot: Current, runner: Runner) -> None:
+        self._database = database
+        self._snapshot = snapshot
+        self._runner = runner
+        self._git = client.peer(Git, _PUSH_DEADLINE)
+        self._agent = client.peer(Agent, _DISCARD_DEADLINE)
+
+    async def work(self) -> None:
+        """Carry out for ever."""
+        while True:
+            self._runner.proposed.clear()
+            await self._expire()
+            step = await self._database.read(_next)
+            if step is not None:
+                await self._carry(step)
+                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(await self._database.read(_until_next)):
+                    await self._runner.proposed.wait()
+
+    async def _carry(self, step: Step) -> None:
+        project = self._snapshot.get().projects.get(step.project)
+        if project is None:
+            await self._finish(step, "refused", f"{step.project} is not configured any more")
+        elif step.state == "rejected":
+            await self._discard(step, project)
+        else:
+            await self._push(step, project)
+
+    async def _push(self, step: Step, project: Project) -> None:
+        if not await self._database.write(lambda connection: _begin_push(connection, step)):
+            return  # withdrawn in the last moment
+        self._runner.committed()
+        try:
+            result = await self._git.Push(
+                project=project.name, branch=step.branch, head=step.head, expected=step.expected
+            )
+        except (Unavailable, Busy) as error:
+            if step.tries + 1 < _TRIES:
+                await self._again(step, error.message)
+                return
+            result = PushResult(outcome="refused", reason=f"{error.message} ({_TRIES} tries)")
+        except HeraldError as error:
+            result = PushResult(outcome="refused", reason=error.message)
+        if result["outcome"] == "pushed":
+            await self._finish(step, "pushed", "")
+        elif result["outcome"] == "moved":
+            await self._finish(step, "void", result["reason"])
+        else:
+            await self._finish(step, "refused", result["reason"])
+
+    async def _again(self, step: Step, reason: str) -> None:
+        pause = min(2.0**step.tries, _LONGEST_PAUSE)
+        journal.warning(f"push of {step.branch} is tried again in {pause:g} s: {reason}", project=step.project)
+        until = clock.text(time.time() + pause)
+        await self._database.write(
+            lambda connection: connection.execute(
+                "UPDATE proposals SET tries = tries + 1, not_before = ? WHERE id = ?", (until, step.id)
+            )
+        )
+
+    async def _discard(self, step: Step, project: Project) -> None:
+        reason = ""
+        try:
+            discarded = await self._agent.Discard(project=project.name, branch=step.branch, head=step.head)
+            reason = "" if discarded["removed"] else discarded["reason"]
+        except (Unavailable, Busy) as error:
+            if step.tries + 1 < _TRIES:
+                await self._again(step, error.message)
+                return
+            reason = error.message
+        except HeraldError as error:
+            reason = error.message
+        with contextlib.suppress(HeraldError):
+            await Mirror(project.name).discard(step.head)
+        await self._finish(step, "discarded", reason)
+
+    async def _finish(self, step: Step, state: str, reason: str) -> None:
+        texts = {
+            "pushed": f"Pushed — {step.branch} at {step.head[:12]}. {step.summary}",
+            "discarded": f"Discarded — {step.branch} at {step.head[:12]}. {step.summary}"
+            + (f"\nThe branch in the clone was kept: {reason}" if reason else ""),
+            "void": f"Not pushed — the vote on {step.branch} is void: {reason}. "
+            "Look at the remote's branch; `!push` proposes what is there now.",
+            "refused": f"Not pushed — {step.branch}: {reason}. `!push` proposes it again when that is mended.",
+        }
+
+        def write(connection: sqlite3.Connection) -> None:
+            row = proposals.row_of(connection, str(step.id))
+            if row["ended_at"] is not None:
+                return
+            if state == "pushed":
+                proposals.record_push(connection, row)
+            proposals.move(connection, step.id, state, reason, edit=texts[state], answers=row["answers"])  # type: ignore[arg-type]
+
+        await self._database.write(write)
+        journal.notice(f"proposal {step.id} {state}: {reason or step.branch}", project=step.project, head=step.head)
+        self._runner.committed()
+
+    async def _expire(self) -> None:
+        def write(connection: sqlite3.Connection) -> bool:
+            rows = connection.execute(
+                "SELECT * FROM proposals WHERE state = 'open' AND expires_at <= ?", (clock.now(),)
+            ).fetchall()
+            for row in rows:
+                text = f"Expired — nobody voted on {row['branch']} for 7 days; it is kept, `!push` proposes it again."
+                proposals.move(connection, row["id"], "expired", "nobody voted", edit=text)
+            return bool(rows)
+
+        due = await self._database.read(
+            lambda connection: connection.execute(
+                "SELECT 1 FROM proposals WHERE state = 'open' AND expires_at <= ? LIMIT 1", (clock.now(),)
+            ).fetchone()
+        )
+        if due is not None and await self._database.write(write):
+            self._runner.committed()
+
+
+def _next(connection: sqlite3.Connection) -> Step | None:
+    row = connection.execute(
+        "SELECT * FROM proposals WHERE ended_at IS NULL AND state IN ('approved', 'pushing', 'rejected')"
+        " AND (not_before IS NULL OR not_before <= ?) ORDER BY id LIMIT 1",
+        (clock.now(),),
+    ).fetchone()
+    if row is None:
+        return None
+    return Step(
+        id=row["id"],
+        project=row["project"],
+        branch=row["branch"],
+        head=row["head"],
+        state=row["state"],
+        tries=row["tries"],
+        answers=row["answers"],
+        commits=row["commits"],
+        summary=row["summary"],
+        expected=proposals.last_pushed(connection, row["project"], row["branch"]),
+    )
+
+
+def _until_next(connection: sqlite3.Connection) -> float:
+    row = connection.execute(
+        "SELECT MIN(not_before) FROM proposals WHERE ended_at IS NULL AND not_before IS NOT NULL"
+    ).fetchone()
+    if row[0] is None:
+        return _EXPIRY_LOOK
+    return min(_EXPIRY_LOOK, max(0.05, clock.seconds(str(row[0])) - time.time()))
+
+
+def _begin_push(connection: sqlite3.Connection, step: Step) -> bool:
+    """The point of no return: from here on a withdrawn vote is too late. False when it was withdrawn before."""
+    row = proposals.row_of(connection, str(step.id))
+    if row["state"] == "pushing":
+        return True
+    if row["state"] != "approved":
+        return False
+    proposals.move(connection, step.id, "pushing")
+    return True

@@ -1,0 +1,348 @@
+"""The worker's own bare repository of one project: what it knows of the remote, and the commits of runs.
+
+Commits of an agent come as a raw pack and a hash. The pack is indexed, checked and found complete in a quarantine
+folder, and only then moved in, so that nothing of a refused pack is ever part of the repository. Refs:
+`refs/base/default`, the remote's default branch; `refs/runs/RUN`, the head of a run until it is pushed or discarded.
+
+Acts on one repository wait for one another. herald-git reads the objects as alternates.
+"""
+
+import asyncio
+import contextlib
+import os
+import re
+import shutil
+import weakref
+from collections.abc import AsyncIterator, Iterator
+from typing import NoReturn
+
+from herald import durable, journal, names
+from herald.errors import Conflict, Failed, Invalid, Unavailable
+from herald_worker import commit_summary, confined_git
+from herald_worker.commit_summary import Summary
+from herald_worker.confined_git import Outcome
+
+_BASE = "refs/base/default"
+_RUNS = "refs/runs/"
+_RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+_HASH = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_MOST_SUBJECTS = 20
+_MOST_PACKS = 50
+_MOST_INPUT = 1 << 40
+
+# Blemishes of old public histories that do no harm; herald-git lets them through too.
+_TOLERATED = ("zeroPaddedFilemode", "missingSpaceBeforeDate", "badTimezone")
+
+_CONFIG = """[core]
+\trepositoryformatversion = 0
+\tbare = true
+\thooksPath = /dev/null
+\tsharedRepository = 0640
+\tfsync = committed,reference
+\tbigFileThreshold = 16m
+\tpackedGitWindowSize = 32m
+\tpackedGitLimit = 256m
+[pack]
+\tthreads = 1
+[gc]
+\tauto = 0
+[maintenance]
+\tauto = false
+[fsck]
+""" + "".join(f"\t{name} = ignore\n" for name in _TOLERATED)
+
+
+class Damaged(Unavailable):
+    """The repository was damaged. It has been set aside; the next act makes an empty one."""
+
+
+class _Turn:
+    """Whose turn it is at one path, and whether the repository there was prepared since this process started."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.prepared = False
+
+
+_turns: weakref.WeakValueDictionary[str, _Turn] = weakref.WeakValueDictionary()
+
+
+class Mirror:
+    """The bare repository of one project. All `Mirror`s of a project are one and the same."""
+
+    def __init__(self, project: str) -> None:
+        self.project = project
+        self.path = os.path.join(names.state_folder(names.WORKER), "mirrors", f"{project}.git")
+        self._objects = os.path.join(self.path, "objects")
+        self._quarantine = os.path.join(self.path, "quarantine")
+        self._turn = _turns.setdefault(self.path, _Turn())
+
+    async def known(self) -> list[str]:
+        """Commits to offer as `have`: the remote's default branch and the heads of open runs."""
+        async with self._one_act():
+            try:
+                outcome = await self._git("for-each-ref", "--format=%(objectname)", _BASE, _RUNS)
+                await self._demand(outcome)
+            except Damaged:
+                return []
+            return sorted(set(outcome.out.decode().split()))
+
+    async def import_base(self, pack_path: str, head: str) -> None:
+        """Take the head of the remote's default branch from a pack of herald-git, which may be empty."""
+        _checked(head)
+        async with self._one_act():
+            if await self._is_complete(_BASE, head):
+                return
+            async with self._unpacked(pack_path, _MOST_INPUT, strict=False) as variables:
+                await self._demand_complete(head, variables)
+                await asyncio.to_thread(self._accept)
+            await self._demand(await self._git("update-ref", _BASE, head))
+
+    async def import_run(self, run: str, pack_path: str, head: str, base: str, limit_bytes: int) -> None:
+        """Take the commits of a run as `refs/runs/RUN`. The same run and head again: nothing is done.
+
+        Raises Conflict with the reason when the pack is not what a run may hand over.
+        """
+        _checked(head, base, run=run)
+        ref = _RUNS + run
+        async with self._one_act():
+            if await self._is_complete(ref, head):
+                return
+            async with self._unpacked(pack_path, limit_bytes, strict=True) as variables:
+                await self._demand_own_commit(head)
+                await self._demand_complete(head, variables)
+                if not await self._is_ancestor(base, head, variables):
+                    raise Conflict(f"{head[:12]} does not start from {base[:12]}, where the run began")
+                await asyncio.to_thread(self._accept)
+            outcome = await self._git("update-ref", ref, head, "0" * len(head))
+            if "reference already exists" in outcome.words:
+                raise Conflict(f"run {run} has handed over another commit before")
+            await self._demand(outcome)
+
+    async def export(self, head: str, had: str, pack_path: str) -> None:
+        """Write a pack of `head` into an existing file, without what the history of `had` (may be empty) holds."""
+        _checked(head, *([had] if had else []))
+        async with self._one_act():
+            excluded = [f"^{had}"] if had and await self._has(had) else []
+            await self._demand(await self._pack([head, *excluded], pack_path))
+
+    async def summary(self, head: str, base_branch_head: str = _BASE) -> Summary:
+        """What `head` has beyond the remote's default branch, from the objects themselves."""
+        _checked(head, *([base_branch_head] if base_branch_head != _BASE else []))
+        async with self._one_act():
+            fork = await self._git("merge-base", base_branch_head, head)
+            if fork.code == 1 and not fork.words:
+                raise Conflict(f"{head[:12]} has no history in common with the remote's default branch")
+            await self._demand(fork)
+            beyond = f"{base_branch_head}..{head}"
+            count = await self._git("rev-list", "--count", beyond)
+            await self._demand(count)
+            trailer = "%(trailers:key=Tests,valueonly=true,unfold=true,separator=%x20)"
+            log = await self._git("log", f"--max-count={_MOST_SUBJECTS}", f"--format=%s%x00{trailer}%x00", beyond)
+            await self._demand(log)
+            options = ("-r", "-z", "--raw", "--numstat", "--no-renames", "--no-ext-diff", "--no-textconv")
+            diff = await self._git("diff-tree", *options, fork.out.decode().strip(), head)
+            await self._demand(diff)
+        texts = [commit_summary.plain(text) for text in log.out.decode(errors="replace").split("\0")]
+        numbers = commit_summary.difference(diff.out)
+        return Summary(int(count.out), tuple(texts[:-1:2]), *numbers, texts[1] if len(texts) > 1 else "")
+
+    async def has(self, commit: str) -> bool:
+        """Whether this commit is here."""
+        _checked(commit)
+        async with self._one_act():
+            return await self._has(commit)
+
+    async def is_ancestor(self, ancestor: str, descendant: str) -> bool:
+        """Whether one commit is in the history of the other (a commit is in its own)."""
+        _checked(ancestor, descendant)
+        async with self._one_act():
+            return await self._is_ancestor(ancestor, descendant, {})
+
+    async def drop(self, run: str) -> None:
+        """Forget the head of a run; nothing happens when there is none."""
+        _checked(run=run)
+        async with self._one_act():
+            await self._demand(await self._git("update-ref", "-d", _RUNS + run))
+
+    async def discard(self, head: str) -> None:
+        """Forget every run that ended with this commit."""
+        _checked(head)
+        async with self._one_act():
+            outcome = await self._git("for-each-ref", "--format=%(refname) %(objectname)", _RUNS)
+            await self._demand(outcome)
+            for ref, value in map(str.split, outcome.out.decode().splitlines()):
+                if value == head:
+                    await self._demand(await self._git("update-ref", "-d", ref, head))
+
+    async def tidy(self) -> None:
+        """Join small packs once there are many; drops nothing, so that herald-git may read meanwhile."""
+        async with self._one_act():
+            packs = [name for name in os.listdir(os.path.join(self._objects, "pack")) if name.endswith(".pack")]
+            if len(packs) > _MOST_PACKS:
+                await self._demand(await self._git("repack", "--geometric=2", "-d", "--quiet"))
+
+    @contextlib.asynccontextmanager
+    async def _one_act(self) -> AsyncIterator[None]:
+        async with self._turn.lock:
+            if not self._turn.prepared:
+                await self._prepare()
+                self._turn.prepared = True
+            yield
+
+    async def _prepare(self) -> None:
+        """Make the repository, or remove what a killed worker left in it."""
+        half_made = f"{self.path}.new"
+        if await asyncio.to_thread(_swept, self.path, half_made, self._quarantine):
+            return
+        shared = ("--shared=0640", "--template=", "--quiet")
+        outcome = await confined_git.run("init", "--bare", *shared, half_made)
+        if outcome.code:
+            raise Unavailable(f"no repository can be made at {self.path}: {outcome.words.strip()}")
+        durable.write_atomic(os.path.join(half_made, "config"), _CONFIG.encode())
+        os.rename(half_made, self.path)
+
+    async def _git(
+        self,
+        *arguments: str,
+        variables: dict[str, str] | None = None,
+        stdin: int = asyncio.subprocess.DEVNULL,
+        stdout: int = asyncio.subprocess.PIPE,
+    ) -> Outcome:
+        arguments = (f"--git-dir={self.path}", *arguments)
+        return await confined_git.run(*arguments, variables=variables, stdin=stdin, stdout=stdout)
+
+    @contextlib.asynccontextmanager
+    async def _unpacked(self, pack_path: str, limit: int, *, strict: bool) -> AsyncIterator[dict[str, str]]:
+        """Index a pack in the quarantine; yields the variables with which git sees it beside the repository."""
+        size = os.stat(pack_path).st_size
+        if size > limit:
+            raise Conflict(f"the commits have {size >> 20} MiB as a pack; at most {limit >> 20} MiB are taken")
+        os.makedirs(self._quarantine, mode=0o750, exist_ok=True)
+        escaped = self._objects.replace("\\", "\\\\").replace('"', '\\"')
+        variables = {"GIT_OBJECT_DIRECTORY": self._quarantine, "GIT_ALTERNATE_OBJECT_DIRECTORIES": f'"{escaped}"'}
+        try:
+            if size:
+                await self._index(pack_path, limit, variables, strict=strict)
+            yield variables
+        finally:
+            await asyncio.to_thread(shutil.rmtree, self._quarantine, ignore_errors=True)
+
+    async def _index(self, pack_path: str, limit: int, variables: dict[str, str], *, strict: bool) -> None:
+        options = ["--strict"] if strict else []
+        with _opened(pack_path, os.O_RDONLY) as pack:
+            arguments = ("index-pack", "--stdin", "--fix-thin", f"--max-input-size={limit}", *options)
+            outcome = await self._git(*arguments, variables=variables, stdin=pack)
+        await self._demand(outcome)
+
+    async def _pack(self, revisions: list[str], pack_path: str) -> Outcome:
+        reading, writing = os.pipe()
+        os.write(writing, "".join(f"{each}\n" for each in revisions).encode())
+        os.close(writing)
+        try:
+            with _opened(pack_path, os.O_WRONLY | os.O_TRUNC) as pack:
+                arguments = ("pack-objects", "--revs", "--thin", "--delta-base-offset", "--stdout", "--quiet")
+                return await self._git(*arguments, stdin=reading, stdout=pack)
+        finally:
+            os.close(reading)
+
+    async def _has(self, commit: str) -> bool:
+        outcome = await self._git("cat-file", "-e", f"{commit}^{{commit}}")
+        if outcome.code and "Not a valid object name" not in outcome.words:
+            await self._blame(outcome)
+        return outcome.code == 0
+
+    async def _demand_own_commit(self, head: str) -> None:
+        """The head must be a commit of the pack itself: not the hash of something that was here before."""
+        outcome = await self._git("cat-file", "-t", head, variables={"GIT_OBJECT_DIRECTORY": self._quarantine})
+        if outcome.out.strip() != b"commit":
+            raise Conflict(f"{head[:12]} is not a commit of the pack that was handed over")
+
+    async def _demand_complete(self, head: str, variables: dict[str, str]) -> None:
+        arguments = ("rev-list", "--objects", "--quiet", head, "--not", "--all")
+        await self._demand(await self._git(*arguments, variables=variables))
+
+    async def _is_ancestor(self, ancestor: str, descendant: str, variables: dict[str, str]) -> bool:
+        outcome = await self._git("merge-base", "--is-ancestor", ancestor, descendant, variables=variables)
+        if outcome.code not in (0, 1):
+            await self._blame(outcome)
+        return outcome.code == 0
+
+    async def _is_complete(self, ref: str, head: str) -> bool:
+        """Whether a ref is at `head` already. Reads the commit too: a ref alone would hide a lost pack."""
+        outcome = await self._git("rev-parse", "--verify", "--quiet", ref)
+        if outcome.code or outcome.out.decode().strip() != head:
+            return False
+        await self._demand(await self._git("rev-parse", "--verify", f"{head}^{{tree}}"))
+        return True
+
+    def _accept(self) -> None:
+        """Move the checked pack in. The index comes last: without it git does not see a pack."""
+        source, target = os.path.join(self._quarantine, "pack"), os.path.join(self._objects, "pack")
+        if not os.path.isdir(source):
+            return
+        for name in sorted(os.listdir(source), key=lambda name: name.endswith(".idx")):
+            os.rename(os.path.join(source, name), os.path.join(target, name))
+        durable.sync_folder(target)
+
+    async def _demand(self, outcome: Outcome) -> None:
+        if outcome.code:
+            await self._blame(outcome)
+
+    async def _blame(self, outcome: Outcome) -> NoReturn:
+        """Raise for a failure of git: the pack's fault, or a damaged repository, which is then set aside."""
+        words = outcome.words.strip()
+        for pattern, error in _REASONS:
+            if found := re.search(pattern, words):
+                raise error.__class__(error.message.format(said=commit_summary.plain(found[0])))
+        check = await self._git("fsck", "--full", "--no-dangling", "--no-progress")
+        if check.code:
+            self._set_aside(f"{words}\n{check.words.strip()}")
+            raise Damaged(f"the mirror of {self.project} was damaged; it is set aside and made anew by a fetch")
+        raise Conflict(f"the commits are incomplete or damaged: {commit_summary.plain(words) or outcome.code}")
+
+    def _set_aside(self, words: str) -> None:
+        self._turn.prepared = False
+        kept = durable.set_aside(self.path) if os.path.lexists(self.path) else "nothing: it was removed"
+        journal.error(f"{self.path} is damaged; it was set aside as {kept}\n{words}", project=self.project)
+
+
+_REASONS = (
+    (r"exceeds maximum allowed size", Conflict("the commits are larger than the limit for one run")),
+    (r"(?m)^error: object [0-9a-f]+: \w+: .*", Conflict("git's check refused an object: {said}")),
+    (r"[Oo]ut of memory|[Cc]annot allocate|mmap failed", Conflict("the commits need too much memory to be checked")),
+    (r"No space left on device", Unavailable("the disk of herald-worker is full; free some space")),
+    (r"git: not found", Failed("git is not installed; `apt install git` provides it")),
+)
+"""Words of git that leave no doubt about the cause."""
+
+
+def _checked(*hashes: str, run: str = "none") -> None:
+    for value in hashes:
+        if not _HASH.fullmatch(value):
+            raise Invalid(f"{value[:80]!r} is not a commit hash")
+    if not _RUN.fullmatch(run):
+        raise Invalid(f"{run[:80]!r} is not the name of a run")
+
+
+@contextlib.contextmanager
+def _opened(path: str, flags: int) -> Iterator[int]:
+    fd = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _swept(path: str, half_made: str, quarantine: str) -> bool:
+    """Remove what killed processes left; whether there is a repository."""
+    shutil.rmtree(half_made, ignore_errors=True)
+    shutil.rmtree(quarantine, ignore_errors=True)
+    os.makedirs(os.path.dirname(path), mode=0o750, exist_ok=True)
+    for folder, subfolders, files in os.walk(path):
+        if folder == path and "objects" in subfolders:
+            subfolders.remove("objects")
+        for name in files:
+            if name.endswith(".lock"):
+                os.unlink(os.path.join(folder, name))
+    return os.path.lexists(path)

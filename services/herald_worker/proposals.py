@@ -1,0 +1,269 @@
+"""Proposals: commits that wait for a vote, and what became of them.
+
+open -> approved -> pushing -> pushed | void | refused
+     -> rejected -> discarded
+     -> superseded | expired
+A vote that is withdrawn before the push begins takes approved back to open. A proposal is over when it has an end.
+"""
+
+import sqlite3
+import time
+from typing import NamedTuple
+
+from herald import clock, events
+from herald.errors import Conflict, NotFound
+from herald.interfaces.worker import Author, Proposal, ProposalState
+from herald_worker import posts
+
+_LIFETIME = 7 * 86400.0
+ENDED: frozenset[ProposalState] = frozenset({"pushed", "refused", "discarded", "void", "expired", "superseded"})
+
+
+class NewProposal(NamedTuple):
+    """Commits to be proposed. `card` is the text below the card's first line; `answers` the message that asked."""
+
+    project: str
+    task: str
+    run: str
+    branch: str
+    base: str
+    head: str
+    commits: int
+    summary: str
+    card: str
+    identity: str
+    answers: str
+    needs_vote: bool
+
+
+def first_line(commits: int, summary: str) -> str:
+    """The card's first line, exactly as the rules word it."""
+    return f"Ready to push — {commits} commit{'' if commits == 1 else 's'}. {summary}"
+
+
+def create(connection: sqlite3.Connection, new: NewProposal) -> None:
+    """Propose; an open card of the same branch is replaced."""
+    for row in connection.execute(
+        "SELECT id FROM proposals WHERE project = ? AND branch = ? AND state = 'open'", (new.project, new.branch)
+    ).fetchall():
+        move(connection, row["id"], "superseded", "a newer card continues this branch")
+    expires = clock.text(time.time() + _LIFETIME)
+    state: ProposalState = "open" if new.needs_vote else "approved"
+    cursor = connection.execute(
+        "INSERT INTO proposals (project, task, run, branch, base, head, commits, summary, card, state, answers,"
+        " created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            new.project,
+            new.task,
+            new.run,
+            new.branch,
+            new.base,
+            new.head,
+            new.commits,
+            new.summary,
+            new.card,
+            state,
+            "" if new.needs_vote else new.answers,
+            clock.now(),
+            expires,
+        ),
+    )
+    number = cursor.lastrowid
+    events.append(
+        connection,
+        f"proposal.{state}",
+        project=new.project,
+        task=new.task,
+        run=new.run,
+        proposal=str(number),
+        branch=new.branch,
+        head=new.head,
+    )
+    call_to_vote = (
+        f"👍 or `+1` pushes exactly {new.head[:12]} to {new.branch}, 👎 or `-1` discards it."
+        if new.needs_vote
+        else "⚠️ This project is open: `push_requires_approval: false` pushes without a vote."
+    )
+    posts.add(
+        connection,
+        posts.NewPost(
+            key=f"card-{number}",
+            project=new.project,
+            kind="card",
+            text="\n".join((first_line(new.commits, new.summary), new.card, call_to_vote)),
+            identity=new.identity,
+            answers=new.answers,
+            last=new.needs_vote,
+        ),
+    )
+
+
+def move(
+    connection: sqlite3.Connection,
+    proposal: int,
+    state: ProposalState,
+    reason: str = "",
+    *,
+    edit: str = "",
+    answers: str = "",
+) -> None:
+    """Move a proposal to its next state; `edit` is the card's new text, which also answers a message."""
+    ended = clock.now() if state in ENDED else None
+    connection.execute(
+        "UPDATE proposals SET state = ?, reason = ?, ended_at = ?, not_before = NULL WHERE id = ?",
+        (state, reason, ended, proposal),
+    )
+    row = connection.execute("SELECT * FROM proposals WHERE id = ?", (proposal,)).fetchone()
+    events.append(
+        connection,
+        f"proposal.{state}",
+        project=row["project"],
+        task=row["task"],
+        run=row["run"],
+        proposal=str(proposal),
+        branch=row["branch"],
+        head=row["head"],
+        reason=reason,
+    )
+    if edit:
+        revision = row["revision"] + 1
+        connection.execute("UPDATE proposals SET revision = ? WHERE id = ?", (revision, proposal))
+        posts.add(
+            connection,
+            posts.NewPost(
+                key=f"card-{proposal}",
+                revision=revision,
+                project=row["project"],
+                kind="card",
+                text=edit,
+                answers=answers,
+                last=True,
+            ),
+        )
+
+
+def vote(
+    connection: sqlite3.Connection, key: str, choice: str, author: Author, proposal: str | None, project: str | None
+) -> Proposal:
+    """Record a vote, once for each key; what follows from it is done by `carrying`. Raises NotFound and Conflict."""
+    known = connection.execute("SELECT proposal FROM votes WHERE key = ?", (key,)).fetchone()
+    if known is not None:
+        return shown(row_of(connection, str(known["proposal"])))
+    row = row_of(connection, proposal) if proposal is not None else _newest_open(connection, project, choice)
+    wanted: dict[str, tuple[str, ProposalState]] = {
+        "approve": ("open", "approved"),
+        "reject": ("open", "rejected"),
+        "withdraw": ("approved", "open"),
+    }
+    before, after = wanted[choice]
+    if row["state"] != before:
+        raise Conflict(f"proposal {row['id']} ({row['branch']}) is {row['state']}: the vote changes nothing")
+    if choice == "approve" and row["expires_at"] <= clock.now():
+        raise Conflict(f"proposal {row['id']} has expired; `!push` proposes its branch again")
+    connection.execute(
+        "INSERT INTO votes (key, proposal, vote, author_id, author_name, at) VALUES (?, ?, ?, ?, ?, ?)",
+        (key, row["id"], choice, author["id"], author["name"], clock.now()),
+    )
+    connection.execute(
+        "UPDATE proposals SET answers = ?, tries = 0 WHERE id = ?", ("" if choice == "withdraw" else key, row["id"])
+    )
+    edit = first_line(row["commits"], row["summary"]) + "\nThe vote was withdrawn; it is open again."
+    move(
+        connection,
+        row["id"],
+        after,
+        f"{choice} by {author['id']}",
+        edit=edit if choice == "withdraw" else "",
+        answers=key,
+    )
+    return shown(row_of(connection, str(row["id"])))
+
+
+def _newest_open(connection: sqlite3.Connection, project: str | None, choice: str) -> sqlite3.Row:
+    state = "approved" if choice == "withdraw" else "open"
+    row = connection.execute(
+        "SELECT * FROM proposals WHERE project = ? AND state = ? ORDER BY id DESC LIMIT 1", (project, state)
+    ).fetchone()
+    if row is None:
+        raise NotFound(f"nothing of {project} waits for a vote; `!push` looks for branches that nobody proposed")
+    assert isinstance(row, sqlite3.Row)
+    return row
+
+
+def row_of(connection: sqlite3.Connection, proposal: str) -> sqlite3.Row:
+    """The row of a proposal by id. Raises NotFound."""
+    number = proposal if proposal.isdigit() else -1
+    row = connection.execute("SELECT * FROM proposals WHERE id = ?", (number,)).fetchone()
+    if row is None:
+        raise NotFound(f"there is no proposal {proposal!r}")
+    assert isinstance(row, sqlite3.Row)
+    return row
+
+
+def open_of(connection: sqlite3.Connection, project: str) -> sqlite3.Row | None:
+    """The newest open proposal of a project, which the next task continues."""
+    row = connection.execute(
+        "SELECT * FROM proposals WHERE project = ? AND state = 'open' ORDER BY id DESC LIMIT 1", (project,)
+    ).fetchone()
+    assert row is None or isinstance(row, sqlite3.Row)
+    return row
+
+
+def proposed(connection: sqlite3.Connection, project: str, branch: str, head: str) -> bool:
+    """Whether somebody was asked about this very commit already and that is not over by expiry or refusal."""
+    return (
+        connection.execute(
+            "SELECT 1 FROM proposals WHERE project = ? AND branch = ? AND head = ?"
+            " AND state NOT IN ('expired', 'refused', 'void')",
+            (project, branch, head),
+        ).fetchone()
+        is not None
+    )
+
+
+def last_pushed(connection: sqlite3.Connection, project: str, branch: str) -> str:
+    """What Herald pushed last to a branch; empty: nothing, so the branch must be absent."""
+    row = connection.execute("SELECT head FROM pushed WHERE project = ? AND branch = ?", (project, branch)).fetchone()
+    return "" if row is None else str(row["head"])
+
+
+def record_push(connection: sqlite3.Connection, row: sqlite3.Row) -> None:
+    """Remember what the remote's branch is now."""
+    connection.execute(
+        "INSERT INTO pushed (project, branch, head, at) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT (project, branch) DO UPDATE SET head = excluded.head, at = excluded.at",
+        (row["project"], row["branch"], row["head"], clock.now()),
+    )
+
+
+def listing(connection: sqlite3.Connection, project: str | None, open_only: bool, limit: int) -> list[Proposal]:
+    """Proposals, newest first."""
+    conditions = ["ended_at IS NULL"] if open_only else []
+    conditions += ["project = ?"] if project is not None else []
+    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+    values = () if project is None else (project,)
+    rows = connection.execute(f"SELECT * FROM proposals {where} ORDER BY id DESC LIMIT ?", (*values, limit))
+    return [shown(row) for row in rows]
+
+
+def count_open(connection: sqlite3.Connection) -> int:
+    """Proposals that wait for a vote."""
+    row = connection.execute("SELECT COUNT(*) FROM proposals WHERE ended_at IS NULL AND state = 'open'").fetchone()
+    return int(row[0])
+
+
+def shown(row: sqlite3.Row) -> Proposal:
+    """A proposal as callers see it."""
+    return Proposal(
+        id=str(row["id"]),
+        project=row["project"],
+        task=row["task"],
+        branch=row["branch"],
+        base=row["base"],
+        head=row["head"],
+        commits=row["commits"],
+        summary=row["summary"],
+        state=row["state"],
+        reason=row["reason"],
+        created_at=row["created_at"],
+    )

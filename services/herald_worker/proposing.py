@@ -1,0 +1,77 @@
+"""`!push`: branches of agents in the clone that nobody proposed."""
+
+import os
+import sqlite3
+import uuid
+
+from asyncvarlink import FileDescriptor
+
+from herald import names
+from herald.bus import client
+from herald.database import Database
+from herald.durable import with_no_trace
+from herald.interfaces.agent import Agent, Branch
+from herald.interfaces.worker import Proposal
+from herald.snapshot import Project
+from herald_worker import proposals
+from herald_worker.card import word
+from herald_worker.mirror import Mirror
+from herald_worker.runfolder import died
+from herald_worker.runner import Runner
+
+_PREPARE_DEADLINE = 120.0
+_MOST_PACK = 512 << 20
+
+
+class Proposer:
+    """Imports and proposes what lies in a project's clone."""
+
+    def __init__(self, database: Database, runner: Runner) -> None:
+        self._database = database
+        self._runner = runner
+        self._agent = client.peer(Agent, _PREPARE_DEADLINE)
+
+    async def propose(self, project: Project) -> list[Proposal]:
+        """Propose every branch under the prefix whose head nobody was asked about. Raises HeraldError."""
+        folder = os.path.join(names.state_folder(names.WORKER), "proposing")
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        pack = os.path.join(folder, f"{project.name}.pack")
+        try:
+            base = await self._runner.fetch(project, pack)
+            mirror = Mirror(project.name)
+            fd = os.open(pack, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            try:
+                prepared = await self._agent.Prepare(
+                    project=project.name, have=await mirror.known(), pack=FileDescriptor(fd)
+                )
+            finally:
+                os.close(fd)
+            made = []
+            for branch in prepared["branches"]:
+                proposal = await self._propose_one(project, mirror, branch, base, pack)
+                made += [proposal] if proposal is not None else []
+        finally:
+            with_no_trace(pack)
+        self._runner.committed()
+        return made
+
+    async def _propose_one(
+        self, project: Project, mirror: Mirror, branch: Branch, base: str, pack: str
+    ) -> Proposal | None:
+        name, head = branch["name"], branch["head"]
+        if await self._database.read(lambda connection: proposals.proposed(connection, project.name, name, head)):
+            return None
+        run = f"found-{head[:12]}-{uuid.uuid4().hex[:6]}"
+        await mirror.import_run(run, pack, head, base, _MOST_PACK)
+        if await mirror.is_ancestor(head, base):
+            return None
+        end = died("", "")._replace(outcome="ok", head=head, base=base, branch=name)
+        new = await word(mirror, project, run, "", "", end)
+
+        def write(connection: sqlite3.Connection) -> Proposal | None:
+            if proposals.proposed(connection, project.name, name, head):
+                return None
+            proposals.create(connection, new)
+            return proposals.shown(connection.execute("SELECT * FROM proposals WHERE run = ?", (run,)).fetchone())
+
+        return await self._database.write(write)

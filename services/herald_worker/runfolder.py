@@ -1,0 +1,206 @@
+"""One run's files, and what they say about it after a crash.
+
+The folder belongs to the worker; the agent's unit gets the files as open descriptors. `lock` is the truth about
+life: it is held until the last process of the run is gone, and its content, the cell, says how far it came.
+
+| lock | cell    | result         | verdict                                               |
+|------|---------|----------------|-------------------------------------------------------|
+| held | any     | any            | alive                                                 |
+| free | empty   |                | unbegun: `void` is written, a late instance gives way |
+| free | void    |                | unbegun                                               |
+| free | started | ends with end  | finished                                              |
+| free | started | anything else  | died                                                  |
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import threading
+from typing import Any, Literal, NamedTuple
+
+from herald import names
+from herald.durable import read_limited, sync_folder
+
+Verdict = Literal["alive", "unbegun", "finished", "died"]
+
+_EMPTY_FILES = ("lock", "result", "pack", "log", "control", "base", "fetched")
+_VOID = "void\n"
+_MOST_RESULT = 64 << 20
+
+
+class End(NamedTuple):
+    """How a run ended; everything but `outcome` may be empty when the run died."""
+
+    outcome: str
+    message: str
+    text: str
+    head: str
+    base: str
+    branch: str
+    commits: int
+    uncommitted: bool
+    session: str
+    cost_usd: float
+    usage: dict[str, Any]
+    denials: list[str]
+    resets_at: float
+
+
+class RunFolder:
+    """The files of one run."""
+
+    def __init__(self, run: str) -> None:
+        self.run = run
+        self.path = os.path.join(names.state_folder(names.WORKER), "runs", run)
+
+    def file(self, name: str) -> str:
+        """Path of one file."""
+        return os.path.join(self.path, name)
+
+    def create(self, prompt: bytes) -> None:
+        """Make the folder and its files, on the disk before anyone is told. Raises OSError."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        os.makedirs(self.path, mode=0o700)
+        for name in _EMPTY_FILES:
+            self._make(name, b"")
+        self._make("prompt", prompt)
+        sync_folder(self.path)
+        sync_folder(os.path.dirname(self.path))
+
+    def _make(self, name: str, data: bytes) -> None:
+        fd = os.open(self.file(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(fd, data) if len(data) < 1 << 16 else _write_all(fd, data)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def remove(self) -> None:
+        """Delete the folder; what is worth keeping is in the database and the mirror."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def examine(self) -> tuple[Verdict, str]:
+        """What became of the run, and the boot id under which it started. Decided under the lock."""
+        try:
+            fd = os.open(self.file("lock"), os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return "unbegun", ""
+        try:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return "alive", ""
+            cell = os.pread(fd, 256, 0).decode("utf-8", "replace")
+            if not cell:
+                os.pwrite(fd, _VOID.encode(), 0)
+                os.fsync(fd)
+            if not cell or cell == _VOID:
+                return "unbegun", ""
+        finally:
+            os.close(fd)
+        words = cell.split()
+        boot = words[1] if len(words) > 1 and words[0] == "started" else ""
+        return ("finished" if self.end() is not None else "died"), boot
+
+    async def until_gone(self) -> None:
+        """Return when the last process of the run is gone: then, and only then, the lock can be had."""
+        loop = asyncio.get_running_loop()
+        gone: asyncio.Future[None] = loop.create_future()
+
+        def tell() -> None:
+            if not gone.done():
+                gone.set_result(None)
+
+        def wait() -> None:
+            with contextlib.suppress(FileNotFoundError):
+                fd = os.open(self.file("lock"), os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    fcntl.flock(fd, fcntl.LOCK_SH)
+                finally:
+                    os.close(fd)
+            with contextlib.suppress(RuntimeError):  # the service has stopped meanwhile
+                loop.call_soon_threadsafe(tell)
+
+        threading.Thread(target=wait, name=f"run {self.run}", daemon=True).start()
+        await gone
+
+    def cancel(self) -> None:
+        """Ask the run to end; its driver looks twice a second."""
+        fd = os.open(self.file("control"), os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, b"cancel\n")
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def end(self) -> End | None:
+        """The result, if it is complete. What the agent's side wrote is not trusted to have any shape."""
+        texts: list[str] = []
+        last: dict[str, Any] = {}
+        for line in self._lines("result"):
+            if line.get("type") == "text":
+                texts.append(str(line.get("text", "")))
+            last = line
+        if last.get("type") != "end":
+            return None
+        return _end(last, "".join(texts))
+
+    def partial_text(self) -> str:
+        """What was said by a run that died."""
+        return "".join(str(line.get("text", "")) for line in self._lines("result") if line.get("type") == "text")
+
+    def _lines(self, name: str) -> list[dict[str, Any]]:
+        try:
+            data = read_limited(self.file(name), _MOST_RESULT)
+        except (OSError, ValueError):
+            return []
+        return parse_lines(data)
+
+
+def parse_lines(data: bytes) -> list[dict[str, Any]]:
+    """The JSON objects in these lines; anything else, also an unfinished last line, is passed over."""
+    found = []
+    for line in data.split(b"\n"):
+        with contextlib.suppress(ValueError, RecursionError):
+            value = json.loads(line)
+            if isinstance(value, dict):
+                found.append(value)
+    return found
+
+
+def _end(line: dict[str, Any], text: str) -> End:
+    def number(name: str) -> float:
+        value = line.get(name)
+        return float(value) if isinstance(value, int | float) else 0.0
+
+    usage = line.get("usage")
+    denials = line.get("denials")
+    return End(
+        outcome=str(line.get("outcome", "failed")),
+        message=str(line.get("message", "")),
+        text=text,
+        head=str(line.get("head") or ""),
+        base=str(line.get("base") or ""),
+        branch=str(line.get("branch") or ""),
+        commits=int(number("commits")),
+        uncommitted=line.get("uncommitted") is True,
+        session=str(line.get("session") or ""),
+        cost_usd=number("cost_usd"),
+        usage=usage if isinstance(usage, dict) else {},
+        denials=[str(each) for each in denials] if isinstance(denials, list) else [],
+        resets_at=number("resets_at"),
+    )
+
+
+def died(text: str, message: str) -> End:
+    """The end of a run that left no result."""
+    return End("crash", message, text, "", "", "", 0, False, "", 0.0, {}, [], 0.0)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]

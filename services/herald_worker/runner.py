@@ -1,0 +1,409 @@
+"""From the queue to a settled run, and back into the thread after a restart.
+
+A run is a process tree of its own that outlives the worker. Started or adopted, it is followed in the same way: the
+lock says when its last process is gone, its files say what it did.
+"""
+
+import asyncio
+import contextlib
+import os
+import sqlite3
+import time
+import uuid
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+
+from asyncvarlink import FileDescriptor
+
+from herald import clock, events, journal, names
+from herald.bus import client
+from herald.database import Database
+from herald.durable import sync_folder
+from herald.errors import Busy, Conflict, HeraldError, Unavailable
+from herald.interfaces.agent import Agent, Begun
+from herald.interfaces.git import Git
+from herald.interfaces.worker import Task
+from herald.snapshot import Current, Project
+from herald_worker import posts, prompt, proposals, tasks
+from herald_worker.card import propose
+from herald_worker.mirror import Mirror
+from herald_worker.runfolder import End, RunFolder, died, parse_lines
+from herald_worker.settling import Settlement, settle
+
+_START_DEADLINE = 90.0
+_FETCH_DEADLINE = 150.0
+_BUSY_PAUSE = 1.0
+_PROGRESS_EVERY = 0.5
+"""Seconds between looks at a run's log; nothing but what is shown waits for it."""
+
+_PROGRESS_EVENT_EVERY = 2.0
+_MOST_LOG = 64 << 20
+
+
+class Going(NamedTuple):
+    """A run under way."""
+
+    run: RunFolder
+    task: tasks.Due
+    project: Project
+
+
+class Runner:
+    """Starts what is due, follows what is going, settles what has ended."""
+
+    def __init__(self, database: Database, log: events.EventLog, outbox: posts.Outbox, snapshot: Current) -> None:
+        self._database = database
+        self._log = log
+        self._outbox = outbox
+        self._snapshot = snapshot
+        self._agent = client.peer(Agent, _START_DEADLINE)
+        self._git = client.peer(Git, _FETCH_DEADLINE)
+        self._wake = asyncio.Event()
+        self._going: dict[str, Going] = {}
+        self.proposed = asyncio.Event()
+
+    def wake(self) -> None:
+        """Something is queued, or a place has become free."""
+        self._wake.set()
+
+    def committed(self) -> None:
+        """Rows were committed: tell followers, the outbox, the dispatcher and whoever carries out votes."""
+        self._log.committed()
+        self._outbox.committed()
+        self._wake.set()
+        self.proposed.set()
+
+    async def work(self) -> None:
+        """Adopt what is going, then start what is due, for ever."""
+        async with asyncio.TaskGroup() as followers:
+            await self._adopt(followers)
+            while True:
+                self._wake.clear()
+                while len(self._going) < self._snapshot.get().max_active and (started := await self._start()):
+                    followers.create_task(self._follow_new(started), name=f"run {started.run.run}")
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(await self._until_next_delay()):
+                        await self._wake.wait()
+
+    async def drain(self) -> None:
+        """Return when nothing is queued or going."""
+        while self._going or await self._database.read(tasks.count_queued) > 0:
+            changed = self._log.newest()
+            async for _ in self._log.follow(await changed):
+                break
+
+    async def _until_next_delay(self) -> float | None:
+        due = await self._database.read(tasks.next_delay)
+        return None if due is None else max(0.05, clock.seconds(due) - time.time())
+
+    async def cancel_running(self, project: str | None, task: str | None, by: str) -> Task:
+        """Ask a going run to end. Raises NotFound, Conflict."""
+        shown, run = await self._database.write(lambda connection: tasks.mark_cancelled(connection, project, task, by))
+        RunFolder(run).cancel()
+        return shown
+
+    async def _start(self) -> Going | None:
+        """Give the next due task a run: files first, then the row, then the start."""
+        task = await self._database.read(tasks.next_due)
+        if task is None:
+            return None
+        project = self._snapshot.get().projects.get(task.project)
+        if project is None or not project.enabled:
+            reason = "is not configured any more" if project is None else "is disabled"
+            await self._refuse(task, f"the project {task.project} {reason}; bring it back and send the message again")
+            return await self._start()
+        run = RunFolder(f"{task.id}-{task.attempt + 1}-{uuid.uuid4().hex[:6]}")
+        await asyncio.to_thread(run.create, b"")
+        if not await self._database.write(lambda connection: tasks.begin(connection, task, run.run)):
+            await asyncio.to_thread(run.remove)
+            return await self._start()
+        self.committed()
+        going = Going(run, task, project)
+        self._going[run.run] = going
+        return going
+
+    async def _refuse(self, task: tasks.Due, reason: str) -> None:
+        def write(connection: sqlite3.Connection) -> None:
+            tasks.end(connection, task.id, "failed", "configuration", reason)
+            text = f"Task {task.id} failed: {reason}"
+            post = posts.NewPost(f"task-{task.id}-refused", task.project, "notice", text, answers=task.key, last=True)
+            posts.add(connection, post)
+
+        await self._database.write(write)
+        self.committed()
+
+    async def _follow_new(self, going: Going) -> None:
+        """Prepare, start and follow a run; whatever goes wrong before the agent has its locks ends here."""
+        try:
+            try:
+                await self._hand_over(going)
+            except Busy as error:
+                await self._back_to_queue(going, error.message, _BUSY_PAUSE)
+                return
+            except client.Lost as error:
+                if not await self._lives_on(going, error.message):
+                    return
+            except HeraldError as error:
+                await self._failed_before_start(going, error)
+                return
+            await self._follow(going)
+        finally:
+            self._going.pop(going.run.run, None)
+            self.wake()
+
+    async def _lives_on(self, going: Going, reason: str) -> bool:
+        """After a start that was not answered: whether the run goes on or has left something to settle."""
+        verdict, _ = await asyncio.to_thread(going.run.examine)
+        if verdict == "unbegun":
+            await self._back_to_queue(going, reason, _BUSY_PAUSE)
+            return False
+        return True
+
+    async def _back_to_queue(self, going: Going, reason: str, pause: float) -> None:
+        """The agent had no place: no attempt, no crash."""
+        run, task, project = going
+        journal.info(f"back to the queue: {reason}", project=project.name, task=str(task.id), run=run.run)
+        until = clock.text(time.time() + pause)
+
+        def write(connection: sqlite3.Connection) -> None:
+            tasks.end_run(connection, run.run, "unbegun", "", 0.0, {})
+            tasks.requeue(connection, task.id, delay_until=until, counts=False, reason=reason)
+
+        await self._database.write(write)
+        await asyncio.to_thread(going.run.remove)
+        self.committed()
+
+    async def _failed_before_start(self, going: Going, error: HeraldError) -> None:
+        outcome = (
+            "crash" if isinstance(error, Unavailable) else "workspace" if isinstance(error, Conflict) else "failed"
+        )
+        end = died("", error.message)._replace(outcome=outcome)
+        await self._settle(going, end)
+
+    async def _hand_over(self, going: Going) -> None:
+        """Fetch, decide branch and base, and start the agent with the run's files. Raises HeraldError."""
+        run, task, project = going
+        branch, base = task.branch, task.base
+        if not base:
+            branch, base = await self._branch_and_base(project, run)
+        session = task.session or str(uuid.uuid4())
+        mirror = Mirror(project.name)
+        had = await self._database.read(lambda connection: tasks.known_to_clone(connection, project.name))
+        await mirror.export(base, had, run.file("base"))
+        words = prompt.compose(project, branch, task.author, task.history, task.text)
+        await asyncio.to_thread(_write_prompt, run, words)
+        await self._database.write(lambda connection: tasks.place(connection, task.id, branch, base, session))
+        files = {
+            "prompt": os.O_RDONLY,
+            "base": os.O_RDONLY,
+            "control": os.O_RDONLY,
+            "lock": os.O_RDWR,
+            "result": os.O_RDWR | os.O_APPEND,
+            "log": os.O_RDWR | os.O_APPEND,
+            "pack": os.O_RDWR,
+        }
+        with contextlib.ExitStack() as stack:
+            fds: dict[str, FileDescriptor] = {}
+            for name, flags in files.items():
+                fd = os.open(run.file(name), flags | os.O_CLOEXEC)
+                stack.callback(os.close, fd)
+                fds["base_pack" if name == "base" else name] = FileDescriptor(fd)
+            stream = self._agent.Run(
+                run=run.run,
+                project=project.name,
+                branch=branch,
+                base=base,
+                session=session,
+                resume=bool(task.session),
+                deadline=self._snapshot.get().task_limit,
+                title=prompt.title_of(task.text),
+                **fds,
+            )
+            await _first_answer(stream)
+        await self._database.write(lambda connection: tasks.running(connection, run.run))
+        self.committed()
+
+    async def _branch_and_base(self, project: Project, run: RunFolder) -> tuple[str, str]:
+        """The open card's branch is continued; else a new one begins at the remote's default branch, fetched now."""
+        head = await self.fetch(project, run.file("fetched"))
+        card = await self._database.read(lambda connection: proposals.open_of(connection, project.name))
+        if card is not None:
+            return str(card["branch"]), str(card["head"])
+        return f"{project.branch_prefix}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}", head
+
+    async def fetch(self, project: Project, pack: str) -> str:
+        """Bring the mirror up to the remote's default branch; returns its head. Raises HeraldError."""
+        if not project.remote:
+            raise Conflict(
+                f"{project.name} has no remote: set `git.remote` in its file, or `git remote add origin URL` in"
+                f" {project.path} and reload"
+            )
+        mirror = Mirror(project.name)
+        for known in (await mirror.known(), []):
+            fd = os.open(pack, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            try:
+                fetched = await self._git.Fetch(project=project.name, have=known, pack=FileDescriptor(fd))
+            finally:
+                os.close(fd)
+            try:
+                await mirror.import_base(pack, fetched["head"])
+            except Unavailable as error:
+                if not known:
+                    raise
+                journal.warning(f"the mirror is built anew: {error.message}", project=project.name)
+                continue
+            break
+        return fetched["head"]
+
+    async def _follow(self, going: Going) -> None:
+        """Wait until the last process is gone, showing meanwhile what it does; then settle."""
+        showing = asyncio.create_task(self._show(going), name=f"progress of {going.run.run}")
+        try:
+            await going.run.until_gone()
+        finally:
+            showing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await showing
+        verdict, boot = await asyncio.to_thread(going.run.examine)
+        end = await asyncio.to_thread(going.run.end)
+        if verdict == "unbegun":
+            await self._back_to_queue(going, "the run never began", 0.0)
+        elif end is not None:
+            await self._settle(going, end)
+        else:
+            await self._settle(going, await asyncio.to_thread(_end_of_the_dead, going.run, boot))
+
+    async def _show(self, going: Going) -> None:
+        seen, last_event = 0, 0.0
+        while True:
+            await asyncio.sleep(_PROGRESS_EVERY)
+            text, seen = await asyncio.to_thread(_newest_progress, going.run, seen)
+            if not text:
+                continue
+            await self._outbox.show_progress(going.project.name, str(going.task.id), text)
+            if time.monotonic() - last_event >= _PROGRESS_EVENT_EVERY:
+                last_event = time.monotonic()
+                await self._tell_progress(going, text)
+
+    async def _tell_progress(self, going: Going, text: str) -> None:
+        await self._database.write(
+            lambda connection: events.append(
+                connection,
+                "task.progress",
+                project=going.project.name,
+                task=str(going.task.id),
+                run=going.run.run,
+                text=text,
+            )
+        )
+        self._log.committed()
+
+    async def _settle(self, going: Going, end: End) -> None:
+        """Import what was committed, then one transaction for everything that follows."""
+        run, task, project = going
+        proposal = None
+        if end.outcome == "ok" and end.commits and end.head != end.base:
+            try:
+                proposal = await propose(Mirror(project.name), project, run, str(task.id), task.key, end)
+            except HeraldError as error:
+                end = end._replace(
+                    outcome="failed",
+                    message=f"its commits could not be taken over: {error.message}",
+                    commits=end.commits,
+                )
+        folder = os.path.join(names.state_folder(names.WORKER), "outputs")
+        output = await asyncio.to_thread(posts.output, folder, f"{run.run}.txt", end.text)
+        settlement = Settlement(run.run, task.id, project, end, proposal, output)
+        await self._database.write(lambda connection: settle(connection, settlement))
+        cost = f"{end.cost_usd:.4f}"
+        journal.notice(f"run ended: {end.outcome}", project=project.name, task=str(task.id), run=run.run, cost_usd=cost)
+        await asyncio.to_thread(run.remove)
+        self.committed()
+
+    async def _adopt(self, followers: asyncio.TaskGroup) -> None:
+        """Every run that was starting or running when the worker ended."""
+
+        def read(connection: sqlite3.Connection) -> list[tuple[str, tasks.Due]]:
+            rows = connection.execute(
+                "SELECT runs.id AS run, tasks.* FROM runs JOIN tasks ON tasks.id = runs.task"
+                " WHERE runs.state <> 'ended'"
+            ).fetchall()
+            return [(row["run"], tasks.due_of(row)) for row in rows]
+
+        for run, task in await self._database.read(read):
+            project = self._snapshot.get().projects.get(task.project) or _project_gone(task.project)
+            going = Going(RunFolder(run), task, project)
+            self._going[run] = going
+            followers.create_task(self._follow_adopted(going), name=f"run {run}")
+        await self._remove_leftovers()
+
+    async def _remove_leftovers(self) -> None:
+        """Folders of runs that were settled just before a kill."""
+        folder = os.path.join(names.state_folder(names.WORKER), "runs")
+        for name in await asyncio.to_thread(lambda: os.listdir(folder) if os.path.isdir(folder) else []):
+            if name not in self._going:
+                await asyncio.to_thread(RunFolder(name).remove)
+
+    async def _follow_adopted(self, going: Going) -> None:
+        try:
+            verdict, _ = await asyncio.to_thread(going.run.examine)
+            journal.notice(
+                f"found a run after a restart: {verdict}",
+                project=going.project.name,
+                task=str(going.task.id),
+                run=going.run.run,
+            )
+            if verdict == "unbegun":
+                await self._back_to_queue(going, "the worker ended before the run began", 0.0)
+                return
+            await self._database.write(lambda connection: tasks.running(connection, going.run.run))
+            self.committed()
+            await self._follow(going)
+        finally:
+            self._going.pop(going.run.run, None)
+            self.wake()
+
+
+async def _first_answer(stream: AsyncIterator[Begun]) -> None:
+    try:
+        async with asyncio.timeout(_START_DEADLINE):
+            await anext(stream)
+    except (TimeoutError, StopAsyncIteration) as error:
+        raise client.Lost("the agent's unit did not say that it began") from error
+    finally:
+        await stream.aclose()  # type: ignore[attr-defined]
+
+
+def _write_prompt(run: RunFolder, data: bytes) -> None:
+    with open(run.file("prompt"), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    sync_folder(run.path)
+
+
+def _newest_progress(run: RunFolder, seen: int) -> tuple[str, int]:
+    """The newest progress line after `seen` bytes of the log, and the bytes seen now."""
+    try:
+        with open(run.file("log"), "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size <= seen or size > _MOST_LOG:
+                return "", seen
+            file.seek(seen)
+            data = file.read(size - seen)
+    except FileNotFoundError:
+        return "", seen
+    whole = data.rfind(b"\n") + 1
+    lines = [line for line in parse_lines(data[:whole]) if line.get("type") in ("progress", "credential")]
+    return (str(lines[-1].get("text", ""))[:200] if lines else ""), seen + whole
+
+
+def _end_of_the_dead(run: RunFolder, boot: str) -> End:
+    """A run without a result: a crash of its own, or killed together with everything else, which is no attempt."""
+    if boot and boot != names.boot_id():
+        return died(run.partial_text(), "Herald or the machine was stopped")._replace(outcome="stopped")
+    return died(run.partial_text(), "the agent's process died without a result")
+
+
+def _project_gone(name: str) -> Project:
+    return Project(name, name, "", "", name, False, "path", True, True, f"agent/{name}", "")

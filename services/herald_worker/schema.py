@@ -1,0 +1,110 @@
+"""The worker's database, step by step: a released step is never changed, a new one is added."""
+
+from herald import events
+
+MIGRATIONS = (
+    """
+CREATE TABLE tasks (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  key TEXT NOT NULL UNIQUE,
+  project TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  rank INTEGER NOT NULL,
+  text TEXT NOT NULL,
+  author_id TEXT NOT NULL,
+  author_name TEXT NOT NULL,
+  history TEXT NOT NULL,
+  state TEXT NOT NULL,
+  attempt INTEGER NOT NULL DEFAULT 0,
+  crashes INTEGER NOT NULL DEFAULT 0,
+  not_before TEXT,
+  session TEXT NOT NULL DEFAULT '',
+  branch TEXT NOT NULL DEFAULT '',
+  base TEXT NOT NULL DEFAULT '',
+  cancelled_by TEXT NOT NULL DEFAULT '',
+  created_at TEXT NOT NULL,
+  started_at TEXT,
+  ended_at TEXT,
+  kind_of_failure TEXT NOT NULL DEFAULT '',
+  summary TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX tasks_queued ON tasks (rank, id) WHERE state = 'queued';
+CREATE INDEX tasks_queued_of_project ON tasks (project, rank, id) WHERE state = 'queued';
+CREATE INDEX tasks_delayed ON tasks (not_before) WHERE state = 'queued' AND not_before IS NOT NULL;
+CREATE INDEX tasks_going ON tasks (project) WHERE state IN ('starting', 'running');
+CREATE INDEX tasks_ended ON tasks (ended_at) WHERE ended_at IS NOT NULL;
+
+CREATE TABLE runs (
+  id TEXT PRIMARY KEY,
+  task INTEGER NOT NULL REFERENCES tasks (id),
+  state TEXT NOT NULL,
+  outcome TEXT NOT NULL DEFAULT '',
+  head TEXT NOT NULL DEFAULT '',
+  cost_usd REAL NOT NULL DEFAULT 0,
+  usage TEXT NOT NULL DEFAULT '{}',
+  created_at TEXT NOT NULL,
+  ended_at TEXT
+);
+CREATE INDEX runs_going ON runs (task) WHERE state <> 'ended';
+
+CREATE TABLE proposals (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  project TEXT NOT NULL,
+  task TEXT NOT NULL,
+  run TEXT NOT NULL UNIQUE,
+  branch TEXT NOT NULL,
+  base TEXT NOT NULL,
+  head TEXT NOT NULL,
+  commits INTEGER NOT NULL,
+  summary TEXT NOT NULL,
+  card TEXT NOT NULL,
+  revision INTEGER NOT NULL DEFAULT 0,
+  state TEXT NOT NULL,
+  reason TEXT NOT NULL DEFAULT '',
+  answers TEXT NOT NULL DEFAULT '',
+  tries INTEGER NOT NULL DEFAULT 0,
+  not_before TEXT,
+  created_at TEXT NOT NULL,
+  expires_at TEXT NOT NULL,
+  ended_at TEXT
+);
+CREATE INDEX proposals_live ON proposals (project, id) WHERE ended_at IS NULL;
+CREATE INDEX proposals_of_branch ON proposals (project, branch, head);
+
+CREATE TABLE votes (
+  key TEXT PRIMARY KEY,
+  proposal INTEGER NOT NULL REFERENCES proposals (id),
+  vote TEXT NOT NULL,
+  author_id TEXT NOT NULL,
+  author_name TEXT NOT NULL,
+  at TEXT NOT NULL
+);
+
+CREATE TABLE pushed (
+  project TEXT NOT NULL,
+  branch TEXT NOT NULL,
+  head TEXT NOT NULL,
+  at TEXT NOT NULL,
+  PRIMARY KEY (project, branch)
+);
+
+CREATE TABLE clones (
+  project TEXT PRIMARY KEY,
+  base TEXT NOT NULL
+);
+
+CREATE TABLE outbox (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  key TEXT NOT NULL,
+  revision INTEGER NOT NULL,
+  project TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  identity TEXT NOT NULL,
+  text TEXT NOT NULL,
+  file TEXT NOT NULL DEFAULT '',
+  answers TEXT NOT NULL,
+  last INTEGER NOT NULL
+);
+"""
+    + events.SCHEMA,
+)

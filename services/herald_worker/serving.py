@@ -1,0 +1,43 @@
+"""The worker put together."""
+
+from herald import events
+from herald.interfaces.worker import Worker
+from herald.service import Service
+from herald.snapshot import Current
+from herald_worker import posts
+from herald_worker.api import WorkerApi
+from herald_worker.carrying import Carrier
+from herald_worker.configuration import Watcher
+from herald_worker.proposing import Proposer
+from herald_worker.runner import Runner
+from herald_worker.schema import MIGRATIONS
+
+
+async def serve(service: Service) -> None:
+    """Open the state, adopt what is going, serve."""
+    database = await service.database("worker.sqlite", MIGRATIONS)
+    snapshot = Current()
+    log = events.EventLog(database)
+    outbox = posts.Outbox(database)
+    runner = Runner(database, log, outbox, snapshot)
+    watcher = Watcher(database, snapshot, runner)
+    proposer = Proposer(database, runner)
+
+    async def duty() -> str:
+        status = await api.GetStatus()
+        return status["duty"]
+
+    async def reload() -> None:
+        await watcher.reload()
+
+    api = WorkerApi(database, log, outbox, snapshot, runner, proposer, watcher)
+    service.task(outbox.deliver(), "outbox")
+    service.task(runner.work(), "runner")
+    service.task(Carrier(database, snapshot, runner).work(), "votes")
+    service.task(watcher.watch(), "configuration")
+    service.duty(duty)
+    service.on_reload(reload)
+    service.serve(Worker, api)
+    if service.once:
+        await runner.drain()
+        service.stopping.set()

@@ -1,0 +1,178 @@
+"""The serving end of units that systemd starts for one connection (Accept=yes): the connection is fd 0.
+
+Lean on purpose: no asyncio and no asyncvarlink, which would more than double the time to the first byte.
+Parameters are checked against the declared types; the golden interface file is what introspection shows, and a
+test holds both against the typed interface.
+"""
+
+import os
+import socket
+import traceback
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from herald import __version__, journal, notify
+from herald.bus.frames import Frames, close_all
+from herald.errors import Failed, HeraldError, Invalid, Unavailable
+
+_FRAME = 1 << 20
+_SERVICE = "org.varlink.service"
+
+
+class Descriptor:
+    """Marks a parameter that is a passed file descriptor; the handler gets an int that it owns."""
+
+
+class Call:
+    """One call: its parameters, checked, and the way to answer."""
+
+    def __init__(self, method: str, parameters: dict[str, Any], frames: Frames) -> None:
+        self.method = method
+        self.parameters = parameters
+        self.caller_gone = False
+        self._frames = frames
+
+    def reply(self, parameters: dict[str, Any], *, continues: bool = False) -> None:
+        """Answer now. A caller that has gone away is no error: the act goes on without it."""
+        message: dict[str, Any] = {"parameters": parameters}
+        if continues:
+            message["continues"] = True
+        self.send(message)
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Send a whole reply message."""
+        try:
+            self._frames.send(message)
+        except OSError:
+            self.caller_gone = True
+
+
+class Method(NamedTuple):
+    """A method: its handler, the types of its parameters, and defaults for those that may be left out.
+
+    Types are str, int, float, bool, list (of str) and Descriptor. A handler returns its final reply, or None when
+    it has replied itself; a HeraldError that it raises becomes the error reply.
+    """
+
+    handler: Callable[[Call], dict[str, Any] | None]
+    parameters: dict[str, type]
+    defaults: dict[str, Any] = {}  # noqa: RUF012 - never changed
+
+
+def serve(interface: str, methods: dict[str, Method], connection: socket.socket | None = None) -> None:
+    """Serve the calls of one connection until its end. Half a request and a clean end are the same: nothing is done."""
+    connection = connection or socket.socket(fileno=0)
+    connection.setblocking(True)
+    notify.ready()
+    frames = Frames(connection, _FRAME)
+    while True:
+        try:
+            received = frames.receive()
+        except Invalid as error:
+            Call("", {}, frames).send({"error": f"{interface}.{error.code}", "parameters": {"message": error.message}})
+            return
+        except ConnectionError:
+            return
+        if received is None:
+            frames.close()
+            return
+        _answer(interface, methods, frames, *received)
+
+
+def _answer(
+    interface: str, methods: dict[str, Method], frames: Frames, message: dict[str, Any], descriptors: list[int]
+) -> None:
+    name = message.get("method")
+    given = message.get("parameters", {})
+    call = Call(str(name), {}, frames)
+    if not isinstance(name, str) or not isinstance(given, dict):
+        close_all(descriptors)
+        call.send({"error": f"{_SERVICE}.InvalidParameter", "parameters": {"parameter": "method"}})
+        return
+    owner, _, short = name.rpartition(".")
+    if owner == _SERVICE:
+        close_all(descriptors)
+        call.send(_introspect(interface, short, given))
+        return
+    method = methods.get(short)
+    if owner != interface or method is None:
+        close_all(descriptors)
+        call.send({"error": f"{_SERVICE}.MethodNotFound", "parameters": {"method": name}})
+        return
+    wrong = _check(method, given, descriptors, call.parameters)
+    if wrong:
+        close_all(descriptors)
+        call.send({"error": f"{_SERVICE}.InvalidParameter", "parameters": {"parameter": wrong}})
+        return
+    call.method = short
+    _handle(interface, method, call)
+
+
+def _handle(interface: str, method: Method, call: Call) -> None:
+    """The boundary of a call: what a handler raises becomes a reply; the unknown is reported and ends the unit."""
+    try:
+        reply = method.handler(call)
+    except HeraldError as error:
+        problem = error
+    except OSError as error:
+        problem = Unavailable(f"{error.strerror or error}: {error.filename or 'no file'}")
+        journal.error(f"{call.method}: {problem.message}")
+    except Exception:
+        journal.error(f"{call.method} failed unexpectedly\n{traceback.format_exc()}")
+        problem = Failed("an internal error; `journalctl -t herald-*` has the details")
+        call.send({"error": f"{interface}.{problem.code}", "parameters": {"message": problem.message}})
+        raise
+    else:
+        if reply is not None:
+            call.reply(reply)
+        return
+    call.send({"error": f"{interface}.{problem.code}", "parameters": {"message": problem.message}})
+
+
+_JSON_TYPES: dict[type, tuple[type, ...]] = {
+    str: (str,),
+    int: (int,),
+    float: (int, float),
+    bool: (bool,),
+    list: (list,),
+}
+
+
+def _check(method: Method, given: dict[str, Any], descriptors: list[int], into: dict[str, Any]) -> str:
+    """Fill `into` with checked parameters; returns the name of the first wrong one. Takes used descriptors out."""
+    for name in given:
+        if name not in method.parameters:
+            return name
+    taken: set[int] = set()
+    for name, kind in method.parameters.items():
+        if given.get(name) is None:
+            if name not in method.defaults:
+                return name
+            into[name] = method.defaults[name]
+            continue
+        value = given[name]
+        if kind is Descriptor:
+            if type(value) is not int or not 0 <= value < len(descriptors) or value in taken:
+                return name
+            taken.add(value)
+            into[name] = descriptors[value]
+        elif type(value) not in _JSON_TYPES[kind] or (kind is list and not all(type(each) is str for each in value)):
+            return name
+        else:
+            into[name] = value
+    close_all([fd for index, fd in enumerate(descriptors) if index not in taken])
+    return ""
+
+
+def _introspect(interface: str, method: str, given: dict[str, Any]) -> dict[str, Any]:
+    if method == "GetInfo":
+        info = {"vendor": "Herald", "product": interface, "version": __version__, "url": "https://varlink.org"}
+        return {"parameters": {**info, "interfaces": [interface, _SERVICE]}}
+    if method != "GetInterfaceDescription":
+        return {"error": f"{_SERVICE}.MethodNotFound", "parameters": {"method": f"{_SERVICE}.{method}"}}
+    wanted = given.get("interface")
+    if wanted != interface:
+        return {"error": f"{_SERVICE}.InterfaceNotFound", "parameters": {"interface": str(wanted)}}
+    path = os.path.join(os.path.dirname(os.path.dirname(__file__)), "interfaces", f"{interface}.varlink")
+    with open(path, encoding="utf-8") as file:
+        return {"parameters": {"description": file.read()}}

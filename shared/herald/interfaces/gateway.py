@@ -1,0 +1,104 @@
+"""io.herald.Gateway: the chat. Messages in; posts, edits, files out."""
+
+from collections.abc import AsyncIterator
+from typing import Literal, TypedDict
+
+from asyncvarlink import FileDescriptor
+
+from herald.interfaces.interface import Interface
+
+PostKind = Literal["answer", "card", "notice", "reply"]
+"""answer: what an agent said; card: a proposal; notice: Herald on its own; reply: the answer to a command or a vote."""
+
+
+class Said(TypedDict):
+    """What became of a message. `kind` is what it was taken for; `message` is what posts refer to in `answers`."""
+
+    message: str
+    kind: Literal["task", "command", "vote", "ignored"]
+
+
+class PostEntry(TypedDict):
+    """One post. An `edit` of an earlier post repeats its key with a new revision. `answers` names the message
+    that this post answers; `last` says that nothing further will answer it. `file` is a path, empty without one."""
+
+    id: int
+    key: str
+    revision: int
+    project: str
+    kind: PostKind
+    identity: str
+    text: str
+    file: str
+    answers: str
+    last: bool
+    at: str
+
+
+class Progress(TypedDict):
+    """What a task is doing now; not kept."""
+
+    project: str
+    task: str
+    text: str
+
+
+class Watched(TypedDict):
+    """A post from the durable log, or progress that is not kept: exactly one of them is set."""
+
+    post: PostEntry | None
+    progress: Progress | None
+
+
+class Status(TypedDict):
+    """What the gateway is doing. `duty` is one line for people."""
+
+    duty: str
+    chat: str
+    posts: int
+    messages: int
+
+
+class Gateway(Interface, interface="io.herald.Gateway"):
+    """The chat behind one interface; here the terminal, told apart only by who follows it."""
+
+    async def Say(self, *, key: str, project: str, text: str) -> Said:
+        """A person's message in a project's channel. Answered when it is on disk and taken; same key twice: once."""
+        raise NotImplementedError
+
+    async def Post(
+        self,
+        *,
+        key: str,
+        project: str,
+        kind: PostKind,
+        text: str,
+        revision: int = 0,
+        identity: str | None = None,
+        answers: str | None = None,
+        last: bool = False,
+        file_name: str | None = None,
+        file: FileDescriptor | None = None,
+    ) -> None:
+        """Post in a project's channel (empty project: the system channel); answered when it is on disk.
+
+        Same key and revision twice is one post; a higher revision edits it. `file` is read to its end, at most 25 MB.
+        """
+        raise NotImplementedError
+
+    async def ShowProgress(self, *, project: str, task: str, text: str) -> None:
+        """Show what a task is doing; replaced by the next one, not kept."""
+        raise NotImplementedError
+
+    async def ListPosts(self, *, project: str | None = None, since: int = 0, limit: int = 50) -> list[PostEntry]:
+        """Posts with an id above `since`, oldest first."""
+        raise NotImplementedError
+
+    async def GetStatus(self) -> Status:
+        """What the gateway is doing now."""
+        raise NotImplementedError
+
+    async def Watch(self, *, since: int) -> AsyncIterator[Watched]:
+        """Posts with an id above `since`, then every new one and all progress, without end. -1: only new ones."""
+        raise NotImplementedError
+        yield

@@ -1,0 +1,42 @@
+"""io.herald.Git: one act with the remote, holding the remote's key. One instance serves one connection."""
+
+from typing import Literal, TypedDict
+
+from asyncvarlink import FileDescriptor
+
+from herald.interfaces.interface import Interface
+
+
+class Fetched(TypedDict):
+    """The remote's default branch and its head; the pack on the descriptor has what `have` lacks."""
+
+    branch: str
+    head: str
+    pack_bytes: int
+
+
+class PushResult(TypedDict):
+    """`moved`: the remote's branch is neither absent nor what Herald pushed last; `refused`: the remote said no
+    (`reason` has its words)."""
+
+    outcome: Literal["pushed", "moved", "refused"]
+    reason: str
+
+
+class Git(Interface, interface="io.herald.Git"):
+    """Clone, fetch and push. The remote's URL comes from the snapshot by project name, never from the caller."""
+
+    async def Fetch(self, *, project: str, have: list[str], pack: FileDescriptor) -> Fetched:
+        """Fetch the remote's branches (cloning at the first time) and pack the default branch's head.
+
+        Unavailable when the remote does not answer, Conflict when it has no branch yet, Failed with the next step
+        when it refuses the key.
+        """
+        raise NotImplementedError
+
+    async def Push(self, *, project: str, branch: str, head: str, expected: str) -> PushResult:
+        """Push exactly `head` to `branch`, if the remote's branch is `expected` (empty: absent) or `head` already.
+
+        Unavailable when the remote does not answer: the same call may be made again.
+        """
+        raise NotImplementedError

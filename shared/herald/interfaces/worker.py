@@ -1,0 +1,181 @@
+"""io.herald.Worker: the queue, the runs, the proposals."""
+
+from collections.abc import AsyncIterator
+from typing import Literal, TypedDict
+
+from herald.interfaces.interface import Interface
+
+Kind = Literal["operator", "tick", "schedule", "autonomy"]
+"""Where a task comes from, in the order in which kinds are served."""
+
+TaskState = Literal["queued", "starting", "running", "done", "failed", "blocked", "cancelled", "parked"]
+
+ProposalState = Literal[
+    "open", "approved", "pushing", "pushed", "refused", "rejected", "discarded", "void", "expired", "superseded"
+]
+
+
+class Author(TypedDict):
+    """Who said it. `id` is `unix:NAME`, `discord:ID` or `herald:SERVICE`; `name` is for people only."""
+
+    id: str
+    name: str
+
+
+class Quote(TypedDict):
+    """One line of channel history, oldest first."""
+
+    author: str
+    text: str
+    at: str
+
+
+class Enqueued(TypedDict):
+    """`created` is false when the key was known already; `ahead` counts the tasks served before this one."""
+
+    task: str
+    created: bool
+    ahead: int
+
+
+class Task(TypedDict):
+    """One task; `text` is cut at 200 characters. `kind_of_failure` is empty unless it failed."""
+
+    id: str
+    key: str
+    project: str
+    kind: Kind
+    state: TaskState
+    text: str
+    author: Author
+    attempt: int
+    created_at: str
+    not_before: str | None
+    started_at: str | None
+    ended_at: str | None
+    kind_of_failure: str
+    summary: str
+
+
+class Proposal(TypedDict):
+    """Commits that wait for a vote, or what became of them. `head` is the hash that is voted on."""
+
+    id: str
+    project: str
+    task: str
+    branch: str
+    base: str
+    head: str
+    commits: int
+    summary: str
+    state: ProposalState
+    reason: str
+    created_at: str
+
+
+class Status(TypedDict):
+    """What the worker is doing. `duty` is one line for people."""
+
+    duty: str
+    queued: int
+    running: list[Task]
+    open_proposals: int
+    max_active: int
+    config_generation: int
+    config_errors: list[str]
+    gateway_backlog: int
+
+
+class Project(TypedDict):
+    """A configured project as the worker sees it."""
+
+    name: str
+    display_name: str
+    path: str
+    channel: str
+    enabled: bool
+    queued: int
+
+
+class Event(TypedDict):
+    """One row of the event log. `data` is a JSON object as text."""
+
+    id: int
+    at: str
+    kind: str
+    project: str
+    task: str
+    run: str
+    data: str
+
+
+class Worker(Interface, interface="io.herald.Worker"):
+    """The durable queue, the runs and the proposals."""
+
+    async def Enqueue(
+        self,
+        *,
+        key: str,
+        project: str,
+        text: str,
+        kind: Kind = "operator",
+        author: Author | None = None,
+        history: list[Quote] | None = None,
+    ) -> Enqueued:
+        """Put a task into the queue; answered when it is on disk. The same key twice is one task.
+
+        `author` may be given by the gateway only; for anyone else it is the caller.
+        """
+        raise NotImplementedError
+
+    async def Cancel(self, *, project: str | None = None, task: str | None = None, running: bool = False) -> Task:
+        """Cancel one task: by id, else the oldest queued one of the project, or with `running` its running one."""
+        raise NotImplementedError
+
+    async def Vote(
+        self,
+        *,
+        key: str,
+        vote: Literal["approve", "reject", "withdraw"],
+        proposal: str | None = None,
+        project: str | None = None,
+        author: Author | None = None,
+    ) -> Proposal:
+        """Vote on a proposal: by id, else the newest open one of the project. Recorded on disk, then answered.
+
+        The push or the discard follows by itself. The same key twice is one vote.
+        """
+        raise NotImplementedError
+
+    async def Propose(self, *, key: str, project: str, author: Author | None = None) -> list[Proposal]:
+        """Look for branches of agents in the project's clone that nobody proposed, and propose them."""
+        raise NotImplementedError
+
+    async def GetTask(self, *, task: str) -> Task:
+        """One task by id."""
+        raise NotImplementedError
+
+    async def ListTasks(self, *, project: str | None = None, ended: bool = False, limit: int = 50) -> list[Task]:
+        """Tasks that are queued or going, in the order in which they will be served; with `ended` the newest ended."""
+        raise NotImplementedError
+
+    async def ListProposals(self, *, project: str | None = None, open: bool = True, limit: int = 50) -> list[Proposal]:
+        """Proposals, newest first."""
+        raise NotImplementedError
+
+    async def ListProjects(self) -> list[Project]:
+        """The projects of the snapshot in force."""
+        raise NotImplementedError
+
+    async def GetStatus(self) -> Status:
+        """What the worker is doing now."""
+        raise NotImplementedError
+
+    async def ListEvents(self, *, since: int, limit: int = 500) -> list[Event]:
+        """Events with an id above `since`, oldest first."""
+        raise NotImplementedError
+
+    async def Watch(self, *, since: int) -> AsyncIterator[Event]:
+        """Events with an id above `since`, then every new one, without end. -1: only new ones."""
+        raise NotImplementedError
+        yield

@@ -1,0 +1,138 @@
+"""The compiled configuration: what herald-config writes and every other part reads.
+
+It holds only what is in effect, checked and with all defaults filled in, so that reading it needs neither
+pydantic nor YAML. One file, `config/snapshot.json`: `{"crc32": N, "body": {...}}`, where the checksum is over
+the body as compact JSON with sorted keys.
+"""
+
+import json
+import os
+import zlib
+from typing import Any, Literal, NamedTuple
+
+from herald import names
+from herald.errors import NotFound, Unavailable
+
+FORMAT = 1
+
+Role = Literal["reader", "operator", "approver"]
+
+
+class Operator(NamedTuple):
+    """A person. `projects` empty: all projects."""
+
+    discord_id: str
+    unix_user: str
+    name: str
+    role: Role
+    projects: tuple[str, ...]
+
+
+class Project(NamedTuple):
+    """One project. `remote` is a URL or an absolute path, empty if there is none."""
+
+    name: str
+    display_name: str
+    path: str
+    channel: str
+    agent_name: str
+    enabled: bool
+    workspace: Literal["path", "worktree"]
+    auto_commit: bool
+    push_requires_approval: bool
+    branch_prefix: str
+    remote: str
+
+
+class Snapshot(NamedTuple):
+    """One generation of the configuration. `signature` is that of the files it was compiled from."""
+
+    generation: int
+    signature: str
+    compiled_at: str
+    max_active: int
+    task_limit: float
+    """seconds"""
+    operators: tuple[Operator, ...]
+    projects: dict[str, Project]
+
+    def project(self, name: str) -> Project:
+        """The project of that name. Raises NotFound that names the known ones."""
+        found = self.projects.get(name)
+        if found is None:
+            known = ", ".join(sorted(self.projects)) or "none is configured yet"
+            raise NotFound(f"there is no project named {name!r} (known: {known})")
+        return found
+
+
+def encode(snapshot: Snapshot) -> bytes:
+    """The bytes of the snapshot file."""
+    body = snapshot._asdict()
+    body["format"] = FORMAT
+    body["operators"] = [operator._asdict() for operator in snapshot.operators]
+    body["projects"] = {name: project._asdict() for name, project in snapshot.projects.items()}
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"))
+    return b'{"crc32":%d,"body":%s}\n' % (zlib.crc32(text.encode()), text.encode())
+
+
+def decode(data: bytes) -> Snapshot:
+    """The snapshot in these bytes. Raises ValueError when they are damaged or of another format."""
+    try:
+        outer = json.loads(data)
+        body = outer["body"]
+        text = json.dumps(body, sort_keys=True, separators=(",", ":"))
+        if zlib.crc32(text.encode()) != outer["crc32"]:
+            raise ValueError("checksum does not match")
+        return _of(body)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not a snapshot: {error!r}") from error
+
+
+def _of(body: dict[str, Any]) -> Snapshot:
+    if body["format"] != FORMAT:
+        raise ValueError(f"format {body['format']}, this version reads format {FORMAT}")
+    operators = tuple(Operator(**{**each, "projects": tuple(each["projects"])}) for each in body["operators"])
+    projects = {name: Project(**each) for name, each in body["projects"].items()}
+    rest = {key: value for key, value in body.items() if key != "format"}
+    return Snapshot(**{**rest, "operators": operators, "projects": projects})
+
+
+EMPTY = Snapshot(0, "", "", 1, 1800.0, (), {})
+"""In force before the first compile: no project, no operator."""
+
+
+def read(path: str | None = None) -> Snapshot:
+    """The snapshot in force, EMPTY if none was compiled yet. Raises Unavailable when the file is damaged."""
+    path = path or names.snapshot_path()
+    try:
+        with open(path, "rb") as file:
+            return decode(file.read())
+    except FileNotFoundError:
+        return EMPTY
+    except ValueError as error:
+        raise Unavailable(f"{path} is damaged ({error}); `heraldctl reload` compiles it anew") from error
+
+
+class Current:
+    """The snapshot in force, read again whenever the file has been replaced."""
+
+    def __init__(self, path: str | None = None) -> None:
+        self._path = path or names.snapshot_path()
+        self._seen: tuple[int, int] | None = None
+        self._snapshot = EMPTY
+
+    def get(self) -> Snapshot:
+        """The snapshot in force. A damaged file leaves the one before in force; raises Unavailable if there is none."""
+        try:
+            status = os.stat(self._path)
+        except FileNotFoundError:
+            return self._snapshot
+        seen = (status.st_ino, status.st_mtime_ns)
+        if seen != self._seen:
+            try:
+                self._snapshot = read(self._path)
+            except Unavailable:
+                if self._snapshot.generation == 0:
+                    raise
+            self._seen = seen
+        return self._snapshot

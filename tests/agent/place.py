@@ -1,0 +1,276 @@
+"""A state folder, a project's clone with a local remote, and real instances of herald-agent serving calls there."""
+
+import ctypes
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from herald import snapshot
+from herald.bus.frames import Frames
+
+_ROOT = Path(__file__).parents[2]
+_PATIENCE = 30.0
+RUN_FILES = ("prompt", "base_pack", "lock", "result", "pack", "log", "control")
+
+
+def become_subreaper() -> None:
+    """What an instance leaves behind becomes a child of this process, as it would of the service manager."""
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+
+
+def git(folder: Path | str, *arguments: str, **options: Any) -> str:
+    """Run git as the person at the keyboard."""
+    identity = ["-c", "user.name=Person", "-c", "user.email=person@example.invalid", "-c", "init.defaultBranch=main"]
+    done = subprocess.run(
+        ["git", *identity, "-C", str(folder), *arguments], check=True, capture_output=True, text=True, **options
+    )
+    return done.stdout.strip()
+
+
+class RunFiles:
+    """The files of one run, as the worker prepares them."""
+
+    def __init__(self, folder: Path, prompt: bytes, base_pack: bytes = b"") -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in RUN_FILES:
+            (folder / name).write_bytes(b"")
+        (folder / "prompt").write_bytes(prompt)
+        (folder / "base_pack").write_bytes(base_pack)
+
+    def read(self, name: str) -> str:
+        return (self.folder / name).read_text()
+
+    def entries(self, name: str) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.read(name).splitlines()]
+
+    @property
+    def end(self) -> dict[str, Any]:
+        last = self.entries("result")[-1]
+        assert last["type"] == "end"
+        return last
+
+    @property
+    def text(self) -> str:
+        return "".join(entry["text"] for entry in self.entries("result") if entry["type"] == "text")
+
+    @property
+    def progress(self) -> list[str]:
+        return [entry["text"] for entry in self.entries("log") if entry["type"] == "progress"]
+
+    def cancel(self) -> None:
+        (self.folder / "control").write_text("cancel\n")
+
+    def is_locked(self) -> bool:
+        return is_locked(self.folder / "lock")
+
+
+def is_locked(path: Path) -> bool:
+    """Whether somebody holds a flock on the file."""
+    import fcntl
+
+    with path.open("rb+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+class Instance:
+    """One herald-agent process and the caller's end of its connection."""
+
+    def __init__(self, environment: dict[str, str], *, notify: Path | None = None) -> None:
+        ours, theirs = socket.socketpair()
+        if notify is not None:
+            environment = {**environment, "NOTIFY_SOCKET": str(notify)}
+        self.stderr = Path(environment["HERALD_STATE"]) / f"stderr-{time.monotonic_ns()}"
+        with theirs, self.stderr.open("wb") as stderr:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "herald_agent"], stdin=theirs, stderr=stderr, env=environment, cwd="/"
+            )
+        ours.settimeout(_PATIENCE)
+        self._connection = ours
+        self._frames = Frames(ours, 1 << 20)
+
+    def send(self, method: str, parameters: dict[str, Any], descriptors: tuple[int, ...] = (), **more: Any) -> None:
+        self._frames.send({"method": f"io.herald.Agent.{method}", "parameters": parameters, **more}, descriptors)
+
+    def receive(self) -> dict[str, Any]:
+        received = self._frames.receive()
+        assert received is not None, f"the instance went away: {self.stderr.read_text()}"
+        return received[0]
+
+    def hang_up(self) -> None:
+        """The caller dies."""
+        self._connection.close()
+
+    def wait(self) -> int:
+        self._connection.close()
+        return self.process.wait(_PATIENCE)
+
+    def descendants(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+
+class Place:
+    """One project named pounce, with its clone and remote, and a state folder."""
+
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        self.folder = folder
+        self.state = folder / "state"
+        (self.state / "config").mkdir(parents=True)
+        self.remote = folder / "remote.git"
+        self.clone = folder / "clone"
+        git(folder, "init", "--quiet", "--bare", str(self.remote))
+        git(folder, "init", "--quiet", str(self.clone))
+        (self.clone / "README.md").write_text("Pounce\n")
+        git(self.clone, "add", "README.md")
+        git(self.clone, "commit", "--quiet", "-m", "Begin")
+        git(self.clone, "remote", "add", "origin", str(self.remote))
+        git(self.clone, "push", "--quiet", "origin", "main")
+        self.base = git(self.clone, "rev-parse", "HEAD")
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": f"{_ROOT / 'shared'}:{_ROOT / 'services'}",
+            "HERALD_MODE": "try",
+            "HERALD_STATE": str(self.state),
+            "HERALD_BOOT_ID": "boot-1",
+            "HERALD_AGENT": "standin",
+            "CLAUDE_STANDIN_SHELL": "1",
+        }
+        self.runs = 0
+        self.configure(**settings)
+
+    def configure(self, *, max_active: int = 1, **settings: Any) -> None:
+        """Put a snapshot in force."""
+        given = {
+            "name": "pounce",
+            "display_name": "Pounce",
+            "path": str(self.clone),
+            "channel": "1",
+            "agent_name": "Pounce",
+            "enabled": True,
+            "workspace": "worktree",
+            "auto_commit": True,
+            "push_requires_approval": True,
+            "branch_prefix": "agent/pounce",
+            "remote": str(self.remote),
+        } | settings
+        project = snapshot.Project(**given)
+        body = snapshot.Snapshot(1, "", "", max_active, 1800.0, (), {"pounce": project})
+        (self.state / "config" / "snapshot.json").write_bytes(snapshot.encode(body))
+
+    def start(
+        self,
+        prompt: str | bytes,
+        *,
+        files: RunFiles | None = None,
+        notify: Path | None = None,
+        base_pack: bytes = b"",
+        **parameters: Any,
+    ) -> tuple[Instance, RunFiles]:
+        """Call Run on a new instance; the reply is still to come."""
+        self.runs += 1
+        if isinstance(prompt, str):
+            prompt = prompt.encode()
+        files = files or RunFiles(self.folder / f"run-{self.runs}", prompt, base_pack)
+        call = {
+            "run": f"task-{self.runs}",
+            "project": "pounce",
+            "branch": f"agent/pounce-{self.runs}",
+            "base": self.base,
+            "session": "",
+            "resume": False,
+            "deadline": 60.0,
+            "title": "A title",
+        } | parameters
+        instance = Instance(self.environment, notify=notify)
+        descriptors = [os.open(files.folder / name, os.O_RDWR) for name in RUN_FILES]
+        call |= {name: index for index, name in enumerate(RUN_FILES)}
+        instance.send("Run", call, tuple(descriptors), more=True)
+        for fd in descriptors:
+            os.close(fd)
+        return instance, files
+
+    def run(self, prompt: str | bytes, **parameters: Any) -> RunFiles:
+        """A whole run, from its start to the end of its process."""
+        instance, files = self.start(prompt, **parameters)
+        assert instance.receive() == {"parameters": {"state": "started"}, "continues": True}
+        assert instance.receive() == {"parameters": {"state": "ended"}}
+        assert instance.wait() == 0, instance.stderr.read_text()
+        return files
+
+    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """Prepare or Discard on a new instance; the whole reply."""
+        instance = Instance(self.environment)
+        descriptors: list[int] = []
+        if method == "Prepare":
+            pack = self.folder / "prepared.pack"
+            descriptors.append(os.open(pack, os.O_RDWR | os.O_CREAT, 0o600))
+            parameters["pack"] = 0
+        instance.send(method, {"project": "pounce", **parameters}, tuple(descriptors))
+        for fd in descriptors:
+            os.close(fd)
+        reply = instance.receive()
+        assert instance.wait() == 0
+        return reply
+
+    def branches(self) -> list[str]:
+        return git(self.clone, "for-each-ref", "--format=%(refname:short)", "refs/heads").splitlines()
+
+    def show(self, branch: str, path: str) -> str:
+        return git(self.clone, "show", f"{branch}:{path}")
+
+    def clone_state(self) -> dict[str, str]:
+        """Everything about the clone that a run in a worktree may not change."""
+        return {
+            "head": (self.clone / ".git/HEAD").read_text(),
+            "index": (self.clone / ".git/index").read_bytes().hex(),
+            "config": (self.clone / ".git/config").read_text(),
+            "main": git(self.clone, "rev-parse", "main"),
+            "status": git(self.clone, "--no-optional-locks", "status", "--porcelain"),
+        }
+
+    def leftovers(self) -> list[str]:
+        """What a run that ended should have removed."""
+        agent = self.state / "agent"
+        found = [*agent.glob("worktrees/*/*"), *agent.glob("tmp/*"), *agent.glob("checkouts/*")]
+        locks = [path for path in (*agent.glob("slots/*"), *agent.glob("locks/*")) if is_locked(path)]
+        return [str(path.relative_to(agent)) for path in (*found, *locks)]
+
+
+def wait_for(condition: Any, what: str, patience: float = _PATIENCE) -> Any:
+    """Wait until a condition gives something true, looking often."""
+    until = time.monotonic() + patience
+    while not (found := condition()):
+        assert time.monotonic() < until, f"waited {patience:g} s for {what}"
+        select.select([], [], [], 0.01)
+    return found
+
+
+@contextmanager
+def no_process_left() -> Iterator[None]:
+    """Fails when the block leaves processes behind; kills them."""
+    me = psutil.Process()
+    before = {process.pid for process in me.children(recursive=True)}
+    yield
+    left = [process for process in me.children(recursive=True) if process.pid not in before]
+    alive = [process for process in left if process.status() != psutil.STATUS_ZOMBIE]
+    names = [" ".join(process.cmdline()) for process in alive]
+    for process in alive:
+        process.send_signal(signal.SIGKILL)
+    for process in left:
+        process.wait(5)
+    assert not names

@@ -1,0 +1,151 @@
+"""A configuration folder and a state folder, and the real program that works on them."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from herald import snapshot
+from herald.interfaces.config import Compiled, Problem
+from herald.snapshot import Snapshot
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = "name: {name}\npath: {path}\n"
+
+
+class Installation:
+    """Folders of one Herald. `reload` and `check` run herald-config as a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.config = folder / "etc"
+        self.state = folder / "state"
+        (self.config / "projects").mkdir(parents=True)
+        self.environment = {
+            **os.environ,
+            "HERALD_CONFIG": str(self.config),
+            "HERALD_STATE": str(self.state),
+            "PYTHONPATH": f"{ROOT / 'shared'}{os.pathsep}{ROOT / 'services'}",
+        }
+
+    def server(self, text: str) -> Path:
+        """Write herald.yaml."""
+        path = self.config / "herald.yaml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def project(self, name: str, more: str = "", path: Path | str | None = None) -> Path:
+        """Write a project file: name and path, and what else is given."""
+        file = self.config / "projects" / f"{name}.yaml"
+        file.write_text(PROJECT.format(name=name, path=path or f"/nowhere/{name}") + more, encoding="utf-8")
+        return file
+
+    def clone(self, name: str, origin: str = "git@example.org:o/r.git") -> Path:
+        """A git repository with that origin."""
+        path = self.folder / "repos" / name
+        git("init", "--quiet", str(path))
+        if origin:
+            git("-C", str(path), "remote", "add", "origin", origin)
+        return path
+
+    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+        """herald-config with these arguments."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "herald_config", *arguments],
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **options,
+        )
+
+    def run(self, *arguments: str, **options: Any) -> tuple[int, str, str]:
+        """Exit code, stdout and stderr."""
+        with self.start(*arguments, **options) as process:
+            output, errors = process.communicate(timeout=60)
+        return process.returncode, output, errors
+
+    def reload(self) -> Compiled:
+        """herald-config --reload."""
+        return compiled_of(*self.run("--reload", "--json"))
+
+    def check(self) -> Compiled:
+        """herald-config --check."""
+        return compiled_of(*self.run("--check", "--json"))
+
+    def snapshot(self) -> Snapshot:
+        """The snapshot in force."""
+        return snapshot.read(str(self.state / "config" / "snapshot.json"))
+
+    @contextmanager
+    def connection(self) -> Iterator["Connection"]:
+        """An instance as systemd would start it: the connection is its standard input."""
+        ours, theirs = socket.socketpair()
+        with (
+            ours,
+            subprocess.Popen(
+                [sys.executable, "-m", "herald_config"], env=self.environment, stdin=theirs, stderr=subprocess.PIPE
+            ) as process,
+        ):
+            theirs.close()
+            ours.settimeout(30)
+            yield Connection(ours)
+            ours.close()
+            process.communicate(timeout=30)
+        assert process.returncode == 0
+
+
+class Connection:
+    """Speaks Varlink: JSON and a NUL."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.socket = connection
+
+    def send(self, method: str, **parameters: Any) -> None:
+        """Send a call."""
+        message = {"method": f"io.herald.Config.{method}", "parameters": parameters}
+        self.socket.sendall(json.dumps(message).encode() + b"\0")
+
+    def receive(self) -> dict[str, Any]:
+        """The next message."""
+        data = bytearray()
+        while not data.endswith(b"\0"):
+            part = self.socket.recv(65536)
+            if not part:
+                raise EOFError
+            data += part
+        message: dict[str, Any] = json.loads(data[:-1])
+        return message
+
+    def call(self, method: str, **parameters: Any) -> Any:
+        """The parameters of the reply."""
+        self.send(method, **parameters)
+        message = self.receive()
+        assert "error" not in message, message
+        return message["parameters"]
+
+
+def compiled_of(code: int, output: str, errors: str) -> Compiled:
+    """The answer that --json printed."""
+    assert code in (0, 1), errors
+    compiled: Compiled = json.loads(output)
+    assert code == (1 if compiled["problems"] else 0)
+    return compiled
+
+
+def places(problems: list[Problem]) -> list[tuple[str, int, str]]:
+    """Base name of the file, line and field of each problem."""
+    return [(os.path.basename(each["file"]), each["line"], each["field"]) for each in problems]
+
+
+def git(*arguments: str) -> str:
+    """Run git without anybody's configuration."""
+    environment = {"PATH": os.environ["PATH"], "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull}
+    done = subprocess.run(["git", *arguments], env=environment, capture_output=True, text=True, check=True)
+    return done.stdout
