@@ -48,15 +48,20 @@ class Order(NamedTuple):
     until: float
 
 
+def is_standin() -> bool:
+    """Whether the scripted agent is to do the work."""
+    return os.environ.get("HERALD_AGENT") == "standin"
+
+
 def command() -> tuple[str, ...]:
     """The agent's command: HERALD_AGENT, HERALD_CLAUDE or `claude` on the PATH; empty if there is none."""
-    if os.environ.get("HERALD_AGENT", "claude") == "standin":
+    if is_standin():
         return (sys.executable, "-I", "-S", standin.__file__)
     given = os.environ.get("HERALD_CLAUDE")
     folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
     for path in [given] if given else [os.path.join(folder, "claude") for folder in folders if folder]:
         if os.access(path, os.X_OK) and os.path.isfile(path):
-            return (path,)
+            return (os.path.abspath(path),)
     return ()
 
 
@@ -129,12 +134,14 @@ class _Conversation:
         finally:
             for fd in (read_in, write_out, write_err):
                 os.close(fd)
-        process.adopt_orphans()
         self._feed = process.Feed(write_in)
         self._tell({"type": "user", "message": {"role": "user", "content": order.prompt}})
         handle = os.pidfd_open(self._pid)
         try:
             self._follow(handle)
+        except BaseException:
+            os.kill(self._pid, signal.SIGKILL)
+            raise
         finally:
             code = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
             for fd in (handle, self._stdout, self._stderr):

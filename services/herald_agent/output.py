@@ -42,7 +42,10 @@ class Log:
             self._not_before = now + _PROGRESS_PAUSE
 
     def _write(self, entry: dict[str, str]) -> None:
-        _write_all(self._fd, json.dumps(entry).encode() + b"\n")
+        try:
+            _write_all(self._fd, json.dumps(entry).encode() + b"\n")
+        except OSError:
+            pass  # a full disk: the work is worth more than news of it
 
 
 def write_result(fd: int, text: str, end: dict[str, Any]) -> None:

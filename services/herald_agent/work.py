@@ -38,6 +38,7 @@ class Work(NamedTuple):
 def work(request: Request, project: Project, stop: StopSignal, begun: float) -> None:
     """Do the run and write its result. Raises OSError when the result cannot be written."""
     journal.info("run begins", project=project.name, run=request.run)
+    process.adopt_orphans()
     temporary = _temporary(project)
     done = _guarded(request, project, stop, temporary, begun)
     if not process.end_descendants():
@@ -87,7 +88,7 @@ def _guarded(request: Request, project: Project, stop: StopSignal, temporary: st
 def _work(request: Request, project: Project, stop: StopSignal, temporary: str, begun: float) -> Work:
     environment = build(project, temporary)
     log = Log(request.log)
-    log.credential(environment.credential)
+    log.credential("none, the stand-in needs none" if claude.is_standin() else environment.credential)
     command = claude.command()
     if not command:
         return Work("", outcome.not_installed(), {})

@@ -78,7 +78,7 @@ class _Talk:
                         print_note(f"... {watched['progress']['text']}")
             except HeraldError as error:
                 failures += 1
-                self._lost = error
+                self._lost = error if failures == _ATTEMPTS else None
                 time.sleep(random.uniform(0.1, 0.5))
         with self._answered:
             self._open.clear()

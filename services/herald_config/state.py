@@ -19,7 +19,7 @@ from herald.errors import Busy, Unavailable
 from herald.snapshot import EMPTY, Snapshot, decode, encode
 from herald_config.remotes import Kept
 
-_LOCK_WAIT = 8.0
+_LOCK_WAIT = 5.0
 """Shorter than the usual deadline of a caller, who is then told why."""
 
 

@@ -82,7 +82,8 @@ class Mirror:
         async with self._one_act():
             try:
                 outcome = await self._git("for-each-ref", "--format=%(objectname)", _BASE, _RUNS)
-                await self._demand(outcome)
+                if outcome.code or "broken ref" in outcome.words:
+                    await self._blame(outcome)
             except Damaged:
                 return []
             return sorted(set(outcome.out.decode().split()))

@@ -68,7 +68,7 @@ def settle(connection: sqlite3.Connection, settlement: Settlement) -> bool:
 def _crashed(connection: sqlite3.Connection, settlement: Settlement, row: sqlite3.Row) -> None:
     crashes = row["crashes"] + 1
     connection.execute("UPDATE tasks SET crashes = ? WHERE id = ?", (crashes, settlement.task))
-    reason = settlement.end.message or "the agent's process died without a result"
+    reason = (settlement.end.message or "the agent's process died without a result").rstrip(".")
     if crashes < ATTEMPTS:
         wait = delay(crashes)
         until = clock.text(time.time() + wait)
@@ -79,7 +79,7 @@ def _crashed(connection: sqlite3.Connection, settlement: Settlement, row: sqlite
     _said(connection, settlement, row, last=False)
     tasks.end(connection, settlement.task, "parked", "crash", reason)
     text = (
-        f"Task {settlement.task} is parked: it crashed {crashes} times, the last time because {reason}. "
+        f"Task {settlement.task} is parked: it broke off {crashes} times, the last time: {reason}. "
         "It blocks nobody; send it again when the cause is gone (`journalctl HERALD_TASK="
         f"{settlement.task}` tells more)."
     )

@@ -53,10 +53,11 @@ class Installation:
             git("-C", str(path), "remote", "add", "origin", origin)
         return path
 
-    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
-        """herald-config with these arguments."""
+    def start(self, *arguments: str, without_privileges: bool = False, **options: Any) -> subprocess.Popen[str]:
+        """herald-config with these arguments; `without_privileges`: file modes hold for it even if it is root."""
+        drop = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
         return subprocess.Popen(
-            [sys.executable, "-m", "herald_config", *arguments],
+            [*(drop if without_privileges else []), sys.executable, "-m", "herald_config", *arguments],
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

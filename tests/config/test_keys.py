@@ -131,8 +131,8 @@ def test_every_problem_of_a_file_is_told_at_once_in_the_order_of_lines(herald: I
     path.write_text("path: x\nnme: y\ngit:\n  # why\n  auto_commit: perhaps\nschedule:\n  - cron: 1 2 3\n  - task: x\n")
 
     assert places(sources.load(str(herald.config)).problems) == [
-        ("x.yaml", 1, "path"),
         ("x.yaml", 1, "name"),
+        ("x.yaml", 1, "path"),
         ("x.yaml", 2, "nme"),
         ("x.yaml", 5, "git.auto_commit"),
         ("x.yaml", 7, "schedule.0.cron"),

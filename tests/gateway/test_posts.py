@@ -167,17 +167,17 @@ def test_a_reader_that_does_not_read_costs_no_memory_and_stops_nobody(bus: Bus) 
         slow.connect(str(bus.root / "bus" / "io.herald.Gateway"))
         frames = Frames(slow, 1 << 20)
         frames.send({"method": "io.herald.Gateway.Watch", "parameters": {"since": 0}, "more": True})
-        for number in range(300):
-            post("x" * 1800, key=f"warm{number}")
+        for number in range(100):
+            post("x" * 20_000, key=f"warm{number}", kind="notice")
         before = resident(gateway.pid)
         for number in range(700):
-            post("x" * 1800, key=f"p{number}")
+            post("x" * 20_000, key=f"p{number}", kind="notice")
             for task in range(3):
                 progress = {"project": "demo", "task": str(number * 3 + task), "text": "y" * 200}
                 call(names.GATEWAY, "ShowProgress", progress)
         assert resident(gateway.pid) - before < 4 << 20
         seen = 0
-        while seen < 1001:
+        while seen < 801:
             received = frames.receive()
             assert received is not None
             seen += received[0]["parameters"]["post"] is not None

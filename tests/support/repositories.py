@@ -160,11 +160,37 @@ class Crafted:
     """Objects and packs that git itself would not make."""
 
     def __init__(self) -> None:
-        self._objects: dict[str, tuple[int, bytes]] = {}
+        self._objects: dict[str, tuple[int, int, bytes]] = {}
+        """hash: type, size, compressed content"""
 
     def blob(self, data: bytes) -> str:
         """A blob; returns its hash."""
         return self._add("blob", 3, data)
+
+    def zeros(self, size: int) -> str:
+        """A blob of zero bytes, which needs hardly any room in a pack."""
+        block = bytes(1 << 20)
+        digest = hashlib.sha1(f"blob {size}\0".encode())
+        packer = zlib.compressobj(1)
+        packed = []
+        for _ in range(size // len(block)):
+            digest.update(block)
+            packed.append(packer.compress(block))
+        packed.append(packer.flush())
+        self._objects[digest.hexdigest()] = (3, size, b"".join(packed))
+        return digest.hexdigest()
+
+    def copies(self, blob: str, size: int, times: int) -> str:
+        """A delta that repeats a blob of zeros of this size, however often, in a few bytes each."""
+        total = size * times
+        copy = bytes([0x80 | 0x70, size & 0xFF, size >> 8 & 0xFF, size >> 16 & 0xFF])
+        delta = _varint(size) + _varint(total) + copy * times
+        digest = hashlib.sha1(f"blob {total}\0".encode())
+        for _ in range(times):
+            digest.update(bytes(size))
+        packed = bytes.fromhex(blob) + zlib.compress(delta)
+        self._objects[digest.hexdigest()] = (7, len(delta), packed)
+        return digest.hexdigest()
 
     def tree(self, *entries: tuple[str, str, str]) -> str:
         """A tree of (mode, name, hash), taken as they are."""
@@ -186,30 +212,24 @@ class Crafted:
         wanted = list(self._objects) if hashes is None else list(hashes)
         parts = [struct.pack(">4sII", b"PACK", 2, len(wanted))]
         for value in wanted:
-            kind, data = self._objects[value]
-            parts += [_entry_header(kind, len(data)), zlib.compress(data)]
-        return _with_checksum(b"".join(parts))
+            kind, size, packed = self._objects[value]
+            parts += [_entry_header(kind, size), packed]
+        data = b"".join(parts)
+        return data + hashlib.sha1(data).digest()
 
     def _add(self, word: str, kind: int, data: bytes) -> str:
         value = hashlib.sha1(f"{word} {len(data)}\0".encode() + data).hexdigest()
-        self._objects[value] = (kind, data)
+        self._objects[value] = (kind, len(data), zlib.compress(data))
         return value
 
 
-def pack_with_large_blob(crafted: Crafted, size: int) -> tuple[bytes, str]:
-    """A small pack that unpacks to a blob of `size` zero bytes beside all objects of `crafted`, and the blob's hash."""
-    block = bytes(1 << 20)
-    digest = hashlib.sha1(f"blob {size}\0".encode())
-    packer = zlib.compressobj(1)
-    packed = []
-    for _ in range(size // len(block)):
-        digest.update(block)
-        packed.append(packer.compress(block))
-    packed.append(packer.flush())
-    others = crafted.pack()
-    count = struct.unpack(">I", others[8:12])[0]
-    head = struct.pack(">4sII", b"PACK", 2, count + 1)
-    return _with_checksum(head + others[12:-20] + _entry_header(3, size) + b"".join(packed)), digest.hexdigest()
+def _varint(value: int) -> bytes:
+    data = bytearray()
+    while value > 0x7F:
+        data.append(value & 0x7F | 0x80)
+        value >>= 7
+    data.append(value)
+    return bytes(data)
 
 
 def _entry_header(kind: int, size: int) -> bytes:
@@ -220,10 +240,6 @@ def _entry_header(kind: int, size: int) -> bytes:
         first, size = size & 0x7F, size >> 7
     header.append(first)
     return bytes(header)
-
-
-def _with_checksum(data: bytes) -> bytes:
-    return data + hashlib.sha1(data).digest()
 
 
 def project(name: str = "sample", remote: str = "", **changes: object) -> Project:

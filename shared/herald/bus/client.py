@@ -85,6 +85,7 @@ class Peer:
         self._lists = {name: varlink.list_parameter(interface, name) for name in self._methods}
         self._service = interface.interface.rpartition(".")[2].lower()
         self._deadline = deadline
+        self._keeps = self._service in names.LONG_RUNNING  # any other serves one call, then ends
         self._idle: list[_Connection] = []
         self._slots = asyncio.Semaphore(limits.IN_FLIGHT)
 
@@ -115,7 +116,7 @@ class Peer:
         try:
             result = await getattr(connection.proxy, name)(**parameters)
         except VarlinkErrorReply as error:
-            self._idle.append(connection)
+            self._put_back(connection)
             raise self._error(error) from error
         except ConversionError as error:
             connection.close()
@@ -126,8 +127,14 @@ class Peer:
         except BaseException:
             connection.close()
             raise
-        self._idle.append(connection)
+        self._put_back(connection)
         return result if self._lists[name] is None else result[self._lists[name]]
+
+    def _put_back(self, connection: _Connection) -> None:
+        if self._keeps:
+            self._idle.append(connection)
+        else:
+            connection.close()
 
     def _take_idle(self) -> _Connection | None:
         while self._idle:

@@ -60,7 +60,10 @@ class Method(NamedTuple):
 
 
 def serve(interface: str, methods: dict[str, Method], connection: socket.socket | None = None) -> None:
-    """Serve the calls of one connection until its end. Half a request and a clean end are the same: nothing is done."""
+    """Serve one act, and questions about the interface before it; then the unit ends, and with it every lock it holds.
+
+    Half a request and a clean end are the same: nothing is done.
+    """
     connection = connection or socket.socket(fileno=0)
     connection.setblocking(True)
     notify.ready()
@@ -76,36 +79,39 @@ def serve(interface: str, methods: dict[str, Method], connection: socket.socket 
         if received is None:
             frames.close()
             return
-        _answer(interface, methods, frames, *received)
+        if _answer(interface, methods, frames, *received):
+            return
 
 
 def _answer(
     interface: str, methods: dict[str, Method], frames: Frames, message: dict[str, Any], descriptors: list[int]
-) -> None:
+) -> bool:
+    """Answer one call; true when it was an act."""
     name = message.get("method")
     given = message.get("parameters", {})
     call = Call(str(name), {}, frames)
     if not isinstance(name, str) or not isinstance(given, dict):
         close_all(descriptors)
         call.send({"error": f"{_SERVICE}.InvalidParameter", "parameters": {"parameter": "method"}})
-        return
+        return False
     owner, _, short = name.rpartition(".")
     if owner == _SERVICE:
         close_all(descriptors)
         call.send(_introspect(interface, short, given))
-        return
+        return False
     method = methods.get(short)
     if owner != interface or method is None:
         close_all(descriptors)
         call.send({"error": f"{_SERVICE}.MethodNotFound", "parameters": {"method": name}})
-        return
+        return False
     wrong = _check(method, given, descriptors, call.parameters)
     if wrong:
         close_all(descriptors)
         call.send({"error": f"{_SERVICE}.InvalidParameter", "parameters": {"parameter": wrong}})
-        return
+        return False
     call.method = short
     _handle(interface, method, call)
+    return True
 
 
 def _handle(interface: str, method: Method, call: Call) -> None:

@@ -1,0 +1,3 @@
+from tests.gateway.running import bus, chat
+
+__all__ = ["bus", "chat"]

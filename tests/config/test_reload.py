@@ -1,0 +1,300 @@
+"""What a reload leaves on disk, whatever happens to it."""
+
+import json
+import resource
+import shutil
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from herald.snapshot import EMPTY, Operator, Project
+from tests.config.installation import Installation, compiled_of, places
+
+
+def test_the_snapshot_holds_what_is_in_effect_with_all_defaults(herald: Installation) -> None:
+    clone = herald.clone("chortle")
+    herald.server(
+        "operators:\n- {discord_id: 99, unix_user: alice, name: Alice, role: operator, projects: [chortle]}\n"
+    )
+    herald.project("chortle", "discord_channel_id: 123\nagent_name: Pounce\nautonomous: {enabled: true}\n", clone)
+
+    compiled = herald.reload()
+
+    assert (compiled["applied"], compiled["changed"], compiled["generation"]) == (True, True, 1)
+    found = herald.snapshot()
+    assert found.operators == (Operator("99", "al", "Al", "operator", ("chortle",)),)
+    assert found.projects["chortle"] == Project(
+        name="chortle",
+        display_name="chortle",
+        path=str(clone),
+        channel="123",
+        agent_name="Pounce",
+        enabled=True,
+        workspace="path",
+        auto_commit=True,
+        push_requires_approval=True,
+        branch_prefix="agent/chortle",
+        remote="git@example.org:o/r.git",
+    )
+    assert (found.generation, found.max_active, found.task_limit) == (1, 1, 1800.0)
+    assert "autonomous" not in (herald.state / "config" / "snapshot.json").read_text()
+
+
+def test_a_reload_without_any_edit_changes_nothing(herald: Installation) -> None:
+    herald.project("demo")
+    herald.reload()
+    file = herald.state / "config" / "snapshot.json"
+    before = file.stat()
+
+    compiled = herald.reload()
+
+    assert (compiled["applied"], compiled["changed"], compiled["generation"]) == (True, False, 1)
+    assert (file.stat().st_ino, file.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_a_broken_file_leaves_the_last_good_snapshot_in_force(herald: Installation) -> None:
+    herald.project("demo")
+    herald.reload()
+    before = herald.snapshot()
+    herald.project("second", "colour: red\n")
+
+    compiled = herald.reload()
+
+    assert (compiled["applied"], compiled["changed"], compiled["generation"]) == (False, False, 1)
+    assert places(compiled["problems"]) == [("second.yaml", 3, "colour")]
+    assert herald.snapshot() == before
+
+    herald.project("second")
+    assert herald.reload()["generation"] == 2
+    assert set(herald.snapshot().projects) == {"demo", "second"}
+
+
+def test_a_missing_folder_leaves_the_last_good_snapshot_in_force(herald: Installation) -> None:
+    herald.project("demo")
+    herald.reload()
+    shutil.rmtree(herald.config)
+
+    assert not herald.reload()["applied"]
+    assert "demo" in herald.snapshot().projects
+
+
+def test_nothing_is_in_force_after_a_first_reload_of_a_broken_file(herald: Installation) -> None:
+    herald.server("max_active: none\n")
+
+    assert herald.reload()["generation"] == 0
+    assert herald.snapshot() == EMPTY
+
+
+def test_a_check_writes_nothing(herald: Installation) -> None:
+    herald.project("demo")
+
+    compiled = herald.check()
+
+    assert (compiled["applied"], compiled["changed"], compiled["problems"]) == (False, False, [])
+    assert not herald.state.exists()
+
+    herald.reload()
+    assert herald.check()["applied"]
+
+
+def test_problems_are_printed_as_file_line_field_and_message(herald: Installation) -> None:
+    file = herald.project("demo", "colour: red\n")
+    herald.server("\tx: 1\n")
+
+    code, output, _ = herald.run("--check")
+
+    assert code == 1
+    first, second = output.splitlines()
+    assert first.startswith(f"{herald.config}/herald.yaml:1: is not valid YAML: ")
+    assert second.startswith(f"{file}:3: colour: is no key here; known are ")
+
+
+def test_without_a_connection_and_without_arguments_it_says_how_it_is_used(herald: Installation) -> None:
+    code, _, errors = herald.run()
+
+    assert code == 2
+    assert "--check" in errors
+    assert "listens:  io.herald.Config" in herald.run("--help")[1]
+
+
+@pytest.mark.parametrize("file", ["snapshot.json", "ledger.json"])
+@pytest.mark.parametrize("damage", ["cut", "flipped", "emptied"])
+def test_a_damaged_state_file_is_set_aside_and_compiled_anew(herald: Installation, file: str, damage: str) -> None:
+    clone = herald.clone("demo")
+    herald.project("demo", path=clone)
+    herald.reload()
+    herald.project("demo", "enabled: false\n", path=clone)
+    herald.reload()
+    path = herald.state / "config" / file
+    data = path.read_bytes()
+    middle = len(data) // 2
+    flipped = data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+    path.write_bytes({"cut": data[:middle], "flipped": flipped, "emptied": b""}[damage])
+    subprocess.run(["git", "-C", clone, "remote", "set-url", "origin", "git@evil.example:x.git"], check=True)
+
+    compiled = herald.reload()
+
+    assert (compiled["applied"], compiled["changed"], compiled["generation"]) == (True, True, 3)
+    assert any(f"{file} was damaged" in notice for notice in compiled["notices"])
+    assert len(list(path.parent.glob(f"{file}.damaged-*"))) == 1
+    assert herald.snapshot().generation == 3
+    assert herald.snapshot().projects["demo"].remote == "git@example.org:o/r.git"
+    assert not herald.reload()["changed"]
+
+
+def test_a_generation_is_never_given_twice_even_when_all_state_is_damaged(herald: Installation) -> None:
+    herald.project("demo")
+    herald.reload()
+    for name in ("snapshot.json", "ledger.json"):
+        (herald.state / "config" / name).write_bytes(b"{")
+
+    assert herald.reload()["generation"] > 1_700_000_000
+
+
+def test_a_damaged_snapshot_stays_where_it_is_while_a_file_is_broken(herald: Installation) -> None:
+    herald.project("demo")
+    herald.reload()
+    (herald.state / "config" / "snapshot.json").write_bytes(b"{")
+    broken = herald.project("other", "x: 1\n")
+
+    compiled = herald.reload()
+    assert not compiled["applied"]
+    assert any("is damaged" in notice for notice in compiled["notices"])
+
+    broken.unlink()
+    assert herald.reload()["generation"] == 2
+
+
+def test_of_reloads_at_the_same_time_one_compiles_and_the_others_see_its_work(herald: Installation) -> None:
+    herald.project("demo")
+    processes = [herald.start("--reload", "--json") for _ in range(6)]
+
+    answers = []
+    for process in processes:
+        with process:
+            output, errors = process.communicate(timeout=60)
+        answers.append(compiled_of(process.returncode, output, errors))
+
+    assert [each["generation"] for each in answers] == [1] * 6
+    assert sum(each["changed"] for each in answers) == 1
+
+
+def test_a_hundred_edits_over_one_connection_are_all_noticed(herald: Installation) -> None:
+    """Same length, same inode, one right after the other: nothing but the clock tells them apart."""
+    with herald.connection() as connection:
+        for number in range(100):
+            herald.project("demo", f"display_name: edit {number:03}\n")
+            reply = connection.call("Reload")
+            assert (reply["changed"], reply["generation"]) == (True, number + 1)
+            assert herald.snapshot().projects["demo"].display_name == f"edit {number:03}"
+
+
+def test_edits_during_reloads_end_with_the_last_one_in_force(herald: Installation) -> None:
+    def edit() -> None:
+        for number in range(100):
+            herald.project("demo", f"display_name: edit {number:03}\n")
+
+    herald.project("demo")
+    with herald.connection() as connection:
+        writer = threading.Thread(target=edit)
+        writer.start()
+        generations = [0]
+        while writer.is_alive():
+            connection.send("Reload")
+            message = connection.receive()
+            if "error" not in message and message["parameters"]["applied"]:
+                generations.append(message["parameters"]["generation"])
+        writer.join()
+        generations.append(connection.call("Reload")["generation"])
+
+    assert generations == sorted(generations)
+    assert herald.snapshot().projects["demo"].display_name == "edit 099"
+
+
+KILLED = """
+import os, sys
+steps = int(sys.argv[1])
+state = os.environ["HERALD_STATE"]
+def step(event, arguments):
+    global steps
+    if event.startswith(("open", "os.")) and any(str(each).startswith(state) for each in arguments):
+        steps -= 1
+        if steps == 0:
+            os.kill(os.getpid(), 9)
+from herald_config import compiler
+sys.addaudithook(step)
+compiler.reload()
+"""
+
+
+def test_killed_at_every_step_the_old_or_the_new_snapshot_is_in_force(herald: Installation) -> None:
+    herald.project("demo", "display_name: old 0\n")
+    herald.reload()
+    folder = herald.state / "config"
+    killed = 0
+    done = False
+    while not done:
+        before = herald.snapshot()
+        herald.project("demo", f"display_name: new {killed}\n")
+        command = [sys.executable, "-c", KILLED, str(killed + 1)]
+        code = subprocess.run(command, env=herald.environment, timeout=60).returncode
+        done = code == 0
+        after = herald.snapshot()
+        assert after == before or after.projects["demo"].display_name == f"new {killed}"
+        assert after.generation >= before.generation
+        compiled = herald.reload()
+        assert compiled["applied"]
+        assert compiled["generation"] >= after.generation
+        assert herald.snapshot().projects["demo"].display_name == f"new {killed}"
+        assert sorted(each.name for each in folder.iterdir()) == ["ledger.json", "lock", "snapshot.json"]
+        killed += not done
+    assert killed >= 8
+
+
+def test_an_unreadable_file_is_a_problem_that_says_whom_to_let_read(herald: Installation) -> None:
+    file = herald.project("demo")
+    file.chmod(0)
+
+    code, output, errors = herald.run("--check", without_privileges=True)
+
+    assert (code, errors) == (1, "")
+    assert f"{file}:0: cannot be read: Permission denied; make it readable for the user of herald-config" in output
+
+
+def test_a_state_folder_that_cannot_be_written_is_told_with_path_and_next_step(herald: Installation) -> None:
+    herald.project("demo")
+    herald.state.mkdir(mode=0o555)
+
+    code, _, errors = herald.run("--reload", without_privileges=True)
+
+    assert code == 6
+    assert f"{herald.state}/config" in errors
+    assert "Permission denied; make" in errors
+    assert "writable for the user of herald-config" in errors
+
+
+def test_a_disk_that_takes_no_more_leaves_the_old_snapshot_and_no_rest(herald: Installation) -> None:
+    herald.project("demo")
+    herald.reload()
+    before = herald.snapshot()
+    herald.project("demo", "enabled: false\n")
+
+    def no_bytes() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
+
+    code, _, errors = herald.run("--reload", preexec_fn=no_bytes)
+
+    assert code == 6
+    assert "ledger.json: File too large" in errors
+    assert herald.snapshot() == before
+    assert not list((herald.state / "config").glob(".*"))
+    assert herald.reload()["generation"] == 2
+
+
+def test_json_output_is_the_answer_of_the_bus(herald: Installation) -> None:
+    herald.project("demo", "x: 1\n")
+
+    with herald.connection() as connection:
+        assert connection.call("Check") == json.loads(herald.run("--check", "--json")[1])
