@@ -61,7 +61,7 @@ def command() -> tuple[str, ...]:
     folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
     for path in [given] if given else [os.path.join(folder, "claude") for folder in folders if folder]:
         if os.access(path, os.X_OK) and os.path.isfile(path):
-            return (os.path.abspath(path),)
+            return (os.path.join(os.getcwd(), path),)
     return ()
 
 

@@ -46,10 +46,16 @@ class Lanes:
 
     async def run(self) -> None:
         """Run all lanes, first those in which a message waits from before."""
-        async with asyncio.TaskGroup() as self._tasks:
-            for lane in await self._database.read(records.lanes_waiting):
-                self._wake(lane)
-            await asyncio.Event().wait()
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            try:
+                for lane in await self._database.read(records.lanes_waiting):
+                    self._wake(lane)
+                await asyncio.Event().wait()
+            finally:
+                self._tasks = None  # what is not acted on yet waits for the next start, and its caller need not
+                for end in self._ends.values():
+                    end.set()
 
     async def passed(self, message: Recorded, patience: float) -> None:
         """See to it that a recorded message is acted on; returns when it was, or after `patience` seconds."""
@@ -63,7 +69,7 @@ class Lanes:
 
     def _wake(self, lane: str) -> None:
         if self._tasks is None:
-            return  # `run` looks for what waits
+            return  # the start of `run` looks for what waits
         if lane in self._bells:
             self._bells[lane].set()
         else:

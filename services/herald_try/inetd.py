@@ -57,12 +57,13 @@ class Inetd:
     def listen(self) -> None:
         """Make all sockets. Raises OSError."""
         for unit in self._units.sockets:
-            listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+            listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
             listener.bind(unit.path)
             os.chmod(unit.path, unit.mode)
             listener.listen(_BACKLOG)
             self._listening[unit.name] = listener
-            if unit.accept:
+            if unit.accept:  # the others are handed over as systemd does, in blocking mode
+                listener.setblocking(False)
                 self._selector.register(listener, selectors.EVENT_READ, functools.partial(self._accept, unit, listener))
 
     def run(self) -> None:

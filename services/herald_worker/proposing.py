@@ -37,7 +37,7 @@ class Proposer:
         os.makedirs(folder, mode=0o700, exist_ok=True)
         pack = os.path.join(folder, f"{project.name}.pack")
         try:
-            base = await self._runner.fetch(project, pack)
+            base = await self._runner.starter.fetch(project, pack)
             mirror = Mirror(project.name)
             fd = os.open(pack, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             try:

@@ -10,42 +10,26 @@ import os
 import sqlite3
 import time
 import uuid
-from collections.abc import AsyncIterator
-from typing import NamedTuple
-
-from asyncvarlink import FileDescriptor
 
 from herald import clock, events, journal, names
 from herald.bus import client
 from herald.database import Database
-from herald.durable import sync_folder
 from herald.errors import Busy, Conflict, HeraldError, Unavailable
-from herald.interfaces.agent import Agent, Begun
-from herald.interfaces.git import Git
 from herald.interfaces.worker import Task
 from herald.snapshot import Current, Project
-from herald_worker import posts, prompt, proposals, tasks
+from herald_worker import posts, tasks
 from herald_worker.card import propose
 from herald_worker.mirror import Mirror
 from herald_worker.runfolder import End, RunFolder, died, parse_lines
 from herald_worker.settling import Settlement, settle
+from herald_worker.starting import Going, Starter
 
-_START_DEADLINE = 90.0
-_FETCH_DEADLINE = 150.0
 _BUSY_PAUSE = 1.0
 _PROGRESS_EVERY = 0.5
 """Seconds between looks at a run's log; nothing but what is shown waits for it."""
 
 _PROGRESS_EVENT_EVERY = 2.0
 _MOST_LOG = 64 << 20
-
-
-class Going(NamedTuple):
-    """A run under way."""
-
-    run: RunFolder
-    task: tasks.Due
-    project: Project
 
 
 class Runner:
@@ -56,8 +40,7 @@ class Runner:
         self._log = log
         self._outbox = outbox
         self._snapshot = snapshot
-        self._agent = client.peer(Agent, _START_DEADLINE)
-        self._git = client.peer(Git, _FETCH_DEADLINE)
+        self.starter = Starter(database, snapshot)
         self._wake = asyncio.Event()
         self._going: dict[str, Going] = {}
         self.proposed = asyncio.Event()
@@ -136,7 +119,8 @@ class Runner:
         """Prepare, start and follow a run; whatever goes wrong before the agent has its locks ends here."""
         try:
             try:
-                await self._hand_over(going)
+                await self.starter.start(going)
+                await self._running(going)
             except Busy as error:
                 await self._back_to_queue(going, error.message, _BUSY_PAUSE)
                 return
@@ -167,6 +151,7 @@ class Runner:
 
         def write(connection: sqlite3.Connection) -> None:
             tasks.end_run(connection, run.run, "unbegun", "", 0.0, {})
+            tasks.forget_place(connection, task.id)
             tasks.requeue(connection, task.id, delay_until=until, counts=False, reason=reason)
 
         await self._database.write(write)
@@ -180,80 +165,9 @@ class Runner:
         end = died("", error.message)._replace(outcome=outcome)
         await self._settle(going, end)
 
-    async def _hand_over(self, going: Going) -> None:
-        """Fetch, decide branch and base, and start the agent with the run's files. Raises HeraldError."""
-        run, task, project = going
-        branch, base = task.branch, task.base
-        if not base:
-            branch, base = await self._branch_and_base(project, run)
-        session = task.session or str(uuid.uuid4())
-        mirror = Mirror(project.name)
-        had = await self._database.read(lambda connection: tasks.known_to_clone(connection, project.name))
-        await mirror.export(base, had, run.file("base"))
-        words = prompt.compose(project, branch, task.author, task.history, task.text)
-        await asyncio.to_thread(_write_prompt, run, words)
-        await self._database.write(lambda connection: tasks.place(connection, task.id, branch, base, session))
-        files = {
-            "prompt": os.O_RDONLY,
-            "base": os.O_RDONLY,
-            "control": os.O_RDONLY,
-            "lock": os.O_RDWR,
-            "result": os.O_RDWR | os.O_APPEND,
-            "log": os.O_RDWR | os.O_APPEND,
-            "pack": os.O_RDWR,
-        }
-        with contextlib.ExitStack() as stack:
-            fds: dict[str, FileDescriptor] = {}
-            for name, flags in files.items():
-                fd = os.open(run.file(name), flags | os.O_CLOEXEC)
-                stack.callback(os.close, fd)
-                fds["base_pack" if name == "base" else name] = FileDescriptor(fd)
-            stream = self._agent.Run(
-                run=run.run,
-                project=project.name,
-                branch=branch,
-                base=base,
-                session=session,
-                resume=bool(task.session),
-                deadline=self._snapshot.get().task_limit,
-                title=prompt.title_of(task.text),
-                **fds,
-            )
-            await _first_answer(stream)
-        await self._database.write(lambda connection: tasks.running(connection, run.run))
+    async def _running(self, going: Going) -> None:
+        await self._database.write(lambda connection: tasks.running(connection, going.run.run))
         self.committed()
-
-    async def _branch_and_base(self, project: Project, run: RunFolder) -> tuple[str, str]:
-        """The open card's branch is continued; else a new one begins at the remote's default branch, fetched now."""
-        head = await self.fetch(project, run.file("fetched"))
-        card = await self._database.read(lambda connection: proposals.open_of(connection, project.name))
-        if card is not None:
-            return str(card["branch"]), str(card["head"])
-        return f"{project.branch_prefix}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}", head
-
-    async def fetch(self, project: Project, pack: str) -> str:
-        """Bring the mirror up to the remote's default branch; returns its head. Raises HeraldError."""
-        if not project.remote:
-            raise Conflict(
-                f"{project.name} has no remote: set `git.remote` in its file, or `git remote add origin URL` in"
-                f" {project.path} and reload"
-            )
-        mirror = Mirror(project.name)
-        for known in (await mirror.known(), []):
-            fd = os.open(pack, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            try:
-                fetched = await self._git.Fetch(project=project.name, have=known, pack=FileDescriptor(fd))
-            finally:
-                os.close(fd)
-            try:
-                await mirror.import_base(pack, fetched["head"])
-            except Unavailable as error:
-                if not known:
-                    raise
-                journal.warning(f"the mirror is built anew: {error.message}", project=project.name)
-                continue
-            break
-        return fetched["head"]
 
     async def _follow(self, going: Going) -> None:
         """Wait until the last process is gone, showing meanwhile what it does; then settle."""
@@ -356,30 +270,11 @@ class Runner:
             if verdict == "unbegun":
                 await self._back_to_queue(going, "the worker ended before the run began", 0.0)
                 return
-            await self._database.write(lambda connection: tasks.running(connection, going.run.run))
-            self.committed()
+            await self._running(going)
             await self._follow(going)
         finally:
             self._going.pop(going.run.run, None)
             self.wake()
-
-
-async def _first_answer(stream: AsyncIterator[Begun]) -> None:
-    try:
-        async with asyncio.timeout(_START_DEADLINE):
-            await anext(stream)
-    except (TimeoutError, StopAsyncIteration) as error:
-        raise client.Lost("the agent's unit did not say that it began") from error
-    finally:
-        await stream.aclose()  # type: ignore[attr-defined]
-
-
-def _write_prompt(run: RunFolder, data: bytes) -> None:
-    with open(run.file("prompt"), "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    sync_folder(run.path)
 
 
 def _newest_progress(run: RunFolder, seen: int) -> tuple[str, int]:

@@ -142,6 +142,15 @@ def place(connection: sqlite3.Connection, task: int, branch: str, base: str, ses
     connection.execute("UPDATE tasks SET branch = ?, base = ?, session = ? WHERE id = ?", (branch, base, session, task))
 
 
+def forget_place(connection: sqlite3.Connection, task: int) -> None:
+    """A task of which no run ever began starts afresh next time, from what the remote has then."""
+    connection.execute(
+        "UPDATE tasks SET branch = '', base = '', session = '' WHERE id = ?"
+        " AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.task = tasks.id AND outcome <> 'unbegun')",
+        (task,),
+    )
+
+
 def running(connection: sqlite3.Connection, run: str) -> None:
     """The agent has its locks and works."""
     row = connection.execute(

@@ -107,6 +107,9 @@ class Instance:
     def send(self, method: str, parameters: dict[str, Any], descriptors: tuple[int, ...] = (), **more: Any) -> None:
         self._frames.send({"method": f"io.herald.Agent.{method}", "parameters": parameters, **more}, descriptors)
 
+    def send_bytes(self, data: bytes) -> None:
+        self._connection.sendall(data)
+
     def receive(self) -> dict[str, Any]:
         received = self._frames.receive()
         assert received is not None, f"the instance went away: {self.stderr.read_text()}"

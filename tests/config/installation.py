@@ -5,7 +5,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -55,8 +55,8 @@ class Installation:
 
     def start(self, *arguments: str, without_privileges: bool = False, **options: Any) -> subprocess.Popen[str]:
         """herald-config with these arguments; `without_privileges`: file modes hold for it even if it is root."""
-        drop = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
-        return subprocess.Popen(
+        drop: list[str] = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+        process: subprocess.Popen[str] = subprocess.Popen(
             [*(drop if without_privileges else []), sys.executable, "-m", "herald_config", *arguments],
             env=self.environment,
             stdin=subprocess.DEVNULL,
@@ -65,6 +65,7 @@ class Installation:
             text=True,
             **options,
         )
+        return process
 
     def run(self, *arguments: str, **options: Any) -> tuple[int, str, str]:
         """Exit code, stdout and stderr."""
@@ -83,6 +84,37 @@ class Installation:
     def snapshot(self) -> Snapshot:
         """The snapshot in force."""
         return snapshot.read(str(self.state / "config" / "snapshot.json"))
+
+    @contextmanager
+    def reloader(self) -> Iterator[Callable[[], Compiled]]:
+        """One process that reloads each time it is asked, for tests that do so often."""
+        code = "import json, sys\nfrom herald_config import compiler\n"
+        code += "for _ in sys.stdin: print(json.dumps(compiler.reload()), flush=True)"
+        with subprocess.Popen(
+            [sys.executable, "-c", code],
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+        ) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            ask, answers = process.stdin, process.stdout
+
+            def reload() -> Compiled:
+                ask.write("\n")
+                compiled: Compiled = json.loads(answers.readline())
+                return compiled
+
+            yield reload
+            ask.close()
+        assert process.returncode == 0
+
+    def call(self, method: str) -> Any:
+        """What an instance of its own replies."""
+        with self.connection() as connection:
+            return connection.call(method)
 
     @contextmanager
     def connection(self) -> Iterator["Connection"]:

@@ -10,15 +10,14 @@ import pytest
 from tests.config.installation import Installation
 
 
-def test_check_and_reload_answer_over_one_connection(herald: Installation) -> None:
+def test_check_and_reload_answer_what_is_wrong_and_what_is_in_force(herald: Installation) -> None:
     herald.project("demo")
 
-    with herald.connection() as connection:
-        assert not connection.call("Check")["applied"]
-        assert connection.call("Reload")["applied"]
-        assert connection.call("Check")["applied"]
-        herald.project("demo", "x: 1\n")
-        reply = connection.call("Reload")
+    assert not herald.call("Check")["applied"]
+    assert herald.call("Reload")["applied"]
+    assert herald.call("Check")["applied"]
+    herald.project("demo", "x: 1\n")
+    reply = herald.call("Reload")
 
     assert set(reply) == {"applied", "changed", "generation", "problems", "notices"}
     assert (reply["applied"], reply["generation"]) == (False, 1)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from herald.interfaces.config import Problem
 from herald_config import document
-from herald_config.problem import Flawed, Problem
+from herald_config.problem import Flawed
 
 
 def problems_of(path: Path) -> list[Problem]:

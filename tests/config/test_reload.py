@@ -15,9 +15,7 @@ from tests.config.installation import Installation, compiled_of, places
 
 def test_the_snapshot_holds_what_is_in_effect_with_all_defaults(herald: Installation) -> None:
     clone = herald.clone("chortle")
-    herald.server(
-        "operators:\n- {discord_id: 99, unix_user: alice, name: Alice, role: operator, projects: [chortle]}\n"
-    )
+    herald.server("operators: [{discord_id: 99, unix_user: al, name: Al, role: operator, projects: [chortle]}]\n")
     herald.project("chortle", "discord_channel_id: 123\nagent_name: Pounce\nautonomous: {enabled: true}\n", clone)
 
     compiled = herald.reload()
@@ -181,12 +179,12 @@ def test_of_reloads_at_the_same_time_one_compiles_and_the_others_see_its_work(he
     assert sum(each["changed"] for each in answers) == 1
 
 
-def test_a_hundred_edits_over_one_connection_are_all_noticed(herald: Installation) -> None:
+def test_a_hundred_edits_one_after_the_other_are_all_noticed(herald: Installation) -> None:
     """Same length, same inode, one right after the other: nothing but the clock tells them apart."""
-    with herald.connection() as connection:
+    with herald.reloader() as reload:
         for number in range(100):
             herald.project("demo", f"display_name: edit {number:03}\n")
-            reply = connection.call("Reload")
+            reply = reload()
             assert (reply["changed"], reply["generation"]) == (True, number + 1)
             assert herald.snapshot().projects["demo"].display_name == f"edit {number:03}"
 
@@ -197,17 +195,14 @@ def test_edits_during_reloads_end_with_the_last_one_in_force(herald: Installatio
             herald.project("demo", f"display_name: edit {number:03}\n")
 
     herald.project("demo")
-    with herald.connection() as connection:
+    with herald.reloader() as reload:
         writer = threading.Thread(target=edit)
         writer.start()
         generations = [0]
         while writer.is_alive():
-            connection.send("Reload")
-            message = connection.receive()
-            if "error" not in message and message["parameters"]["applied"]:
-                generations.append(message["parameters"]["generation"])
+            generations.append(reload()["generation"])
         writer.join()
-        generations.append(connection.call("Reload")["generation"])
+        generations.append(reload()["generation"])
 
     assert generations == sorted(generations)
     assert herald.snapshot().projects["demo"].display_name == "edit 099"
@@ -296,5 +291,4 @@ def test_a_disk_that_takes_no_more_leaves_the_old_snapshot_and_no_rest(herald: I
 def test_json_output_is_the_answer_of_the_bus(herald: Installation) -> None:
     herald.project("demo", "x: 1\n")
 
-    with herald.connection() as connection:
-        assert connection.call("Check") == json.loads(herald.run("--check", "--json")[1])
+    assert herald.call("Check") == json.loads(herald.run("--check", "--json")[1])

@@ -18,6 +18,11 @@ def rewrite_in_place(file: Path) -> None:
     os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
+def make_a_loop(file: Path) -> None:
+    file.unlink()
+    file.symlink_to(file.name)
+
+
 EDITS: list[Callable[[Path], object]] = [
     lambda file: file.write_text("more"),
     lambda file: file.unlink(),
@@ -26,7 +31,7 @@ EDITS: list[Callable[[Path], object]] = [
     lambda file: file.chmod(0o600),
     lambda file: (file.parents[1] / "herald.yaml").write_text(""),
     lambda file: shutil.rmtree(file.parent),
-    lambda file: (file.unlink(), file.symlink_to(file.name)),
+    make_a_loop,
     rewrite_in_place,
 ]
 

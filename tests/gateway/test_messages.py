@@ -9,9 +9,9 @@ import pytest
 
 from herald import names
 from herald.bus.blocking import call
-from herald.errors import HeraldError, Invalid, NotFound
+from herald.errors import Denied, HeraldError, Invalid, NotFound
 from herald.snapshot import Operator
-from tests.gateway.running import WORKER, Bus, posts, reply_to, say, wait_for
+from tests.gateway.running import WORKER, Bus, Reader, posts, reply_to, say, wait_for
 
 ME = pwd.getpwuid(os.getuid()).pw_name
 
@@ -311,3 +311,40 @@ def test_ten_messages_at_once_are_each_taken_once(chat: Bus) -> None:
         thread.join(20)
 
     assert sorted(keys(chat)) == [f"m{number}" for number in range(5)]
+
+
+def test_sigterm_stops_at_once_and_keeps_what_waits(bus: Bus) -> None:
+    bus.listen(names.WORKER)
+    gateway = bus.gateway()
+    Reader()
+    say_aside("task", "m1")
+    gateway.terminate()
+
+    assert gateway.wait(3) == 0
+    assert bus.journal() == ""
+    assert bus.rows("SELECT key, state FROM messages") == [("m1", "recorded")]
+
+
+def test_a_damaged_database_is_set_aside_and_the_gateway_serves(bus: Bus) -> None:
+    folder = bus.root / "state" / "gateway"
+    folder.mkdir(parents=True)
+    (folder / "gateway.sqlite").write_bytes(b"no database at all" * 100)
+    bus.peer(names.WORKER, WORKER)
+    bus.gateway()
+    say("do it")
+
+    assert keys(bus) == ["m1"]
+    assert len(list(folder.glob("gateway.sqlite.damaged-*"))) == 1
+    assert "set aside" in bus.journal()
+
+
+def test_a_person_cannot_post_as_herald(bus: Bus) -> None:
+    bus.environment["HERALD_MODE"] = "system"
+    bus.gateway()
+
+    for method, parameters in (
+        ("Post", {"key": "p", "project": "demo", "kind": "card", "text": "Ready to push"}),
+        ("ShowProgress", {"project": "demo", "task": "1", "text": "x"}),
+    ):
+        with pytest.raises(Denied):
+            call(names.GATEWAY, method, parameters)

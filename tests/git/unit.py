@@ -33,6 +33,10 @@ class Unit:
         """Send a call without waiting for its answer."""
         self._frames.send({"method": f"io.herald.Git.{method}", "parameters": parameters}, fds)
 
+    def send_raw(self, data: bytes) -> None:
+        """Send bytes as they are."""
+        self._ours.sendall(data)
+
     def answer(self) -> dict[str, Any]:
         """The answer to the call; raises its HeraldError, and EOFError when the instance is gone."""
         received = self._frames.receive()

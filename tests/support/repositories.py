@@ -120,18 +120,18 @@ def pack(folder: Path, head: str, base: str = "") -> bytes:
     return git_bytes(folder, "pack-objects", "--revs", "--thin", "--stdout", "-q", stdin=wanted.encode())
 
 
-def hostile_workspace(folder: Path, witness: Path) -> None:
-    """Give a clone everything by which a repository can run programs: each would append its name to `witness`."""
+def hostile_settings(repository: Path, witness: Path) -> None:
+    """Give a repository (`.git`, or a bare one) all by which one can run programs: each would write to `witness`."""
 
     def act(name: str) -> str:
         return f"sh -c 'echo {name} >> {witness}; cat'"
 
-    hooks = folder / ".git" / "hooks"
+    hooks = repository / "hooks"
     hooks.mkdir(exist_ok=True)
     for name in ("pre-push", "post-checkout", "post-merge", "reference-transaction", "pre-auto-gc", "post-rewrite"):
         (hooks / name).write_text(f"#!/bin/sh\necho {name} >> {witness}\n")
         (hooks / name).chmod(0o755)
-    included = folder / ".git" / "included"
+    included = repository / "included"
     included.write_text(f'[core]\n\tpager = "{act("pager")}"\n\teditor = "{act("editor")}"\n')
     settings = {
         "core.fsmonitor": act("fsmonitor"),
@@ -152,8 +152,9 @@ def hostile_workspace(folder: Path, witness: Path) -> None:
         "include.path": str(included),
     }
     for name, value in settings.items():
-        git(folder, "config", name, value)
-    (folder / ".git" / "info" / "attributes").write_text("* diff=evil filter=evil merge=evil\n")
+        git(repository, "config", "--file", "config", name, value)
+    (repository / "info").mkdir(exist_ok=True)
+    (repository / "info" / "attributes").write_text("* diff=evil filter=evil merge=evil\n")
 
 
 class Crafted:

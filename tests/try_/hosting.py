@@ -40,7 +40,21 @@ def processes_with(mark: str) -> set[int]:
 
 
 def _lives(pid: str) -> bool:
-    return Path("/proc", pid, "stat").read_bytes().rpartition(b")")[2].split()[0] not in {b"Z", b"X"}
+    return _state(pid) not in {"Z", "X", ""}
+
+
+def _state(pid: str) -> str:
+    try:
+        return Path("/proc", pid, "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return ""
+
+
+def send(pid: int, number: signal.Signals) -> None:
+    """Kill or stop a process, and wait until it is: a service that waits in accept() might still take a call."""
+    os.kill(pid, number)
+    states = {"T"} if number == signal.SIGSTOP else {"Z", "X", ""}
+    wait_for(lambda: _state(str(pid)) in states, f"process {pid} obeys {number.name}")
 
 
 class Host:

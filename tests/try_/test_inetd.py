@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.try_.hosting import Host, processes_with, wait_for
+from tests.try_.hosting import Host, processes_with, send, wait_for
 from tests.try_.programs import INSTANCE, LOCKING, NOTIFY, SERVER
 
 
@@ -152,7 +152,7 @@ def test_callers_wait_while_a_service_restarts(host: Host) -> None:
     host.long_running("a", SERVER, RestartSec="500ms")
     host.start()
     first = int(host.ask("a", "os.getpid()"))
-    os.kill(first, signal.SIGKILL)
+    send(first, signal.SIGKILL)
     begun = time.monotonic()
     second = int(host.ask("a", "os.getpid()"))
     assert second != first
@@ -163,7 +163,7 @@ def test_what_a_service_leaves_behind_is_killed_before_it_starts_again(host: Hos
     host.long_running("a", SERVER)
     host.start()
     left = int(host.ask("a", "(pid := os.fork()) or (os.setsid(), time.sleep(600))"))
-    os.kill(int(host.ask("a", "os.getpid()")), signal.SIGKILL)
+    send(int(host.ask("a", "os.getpid()")), signal.SIGKILL)
     assert host.ask("a", f"os.path.exists('/proc/{left}')") == "False"
 
 
@@ -171,7 +171,7 @@ def test_a_service_without_a_sign_of_life_is_aborted_and_replaced(host: Host) ->
     host.long_running("a", SERVER, WatchdogSec="500ms", TimeoutAbortSec="200ms", LimitCORE="0")
     host.start()
     first = int(host.ask("a", "os.getpid()"))
-    os.kill(first, signal.SIGSTOP)
+    send(first, signal.SIGSTOP)
     second = int(host.ask("a", "os.getpid()"))
     assert second != first
     assert "aborted" in host.stderr

@@ -1,0 +1,50 @@
+"""Fixtures of the agent's tests: a place to work, the real CLI against a peer that plays the API, and no leftovers."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.agent.place import Place, become_subreaper, no_process_left
+from tests.support import anthropic
+
+_INSTALLED = Path(__file__).parents[2] / ".tools/claude/node_modules/.bin/claude"
+
+
+@pytest.fixture(autouse=True)
+def clean_end() -> Iterator[None]:
+    """No test leaves a process behind."""
+    become_subreaper()
+    with no_process_left():
+        yield
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """A project in worktree mode, with the stand-in."""
+    return Place(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def cli() -> str:
+    """The real Claude Code CLI."""
+    for path in (os.environ.get("HERALD_TEST_CLAUDE"), str(_INSTALLED), shutil.which("claude")):
+        if path and Path(path).is_file():
+            return path
+    pytest.skip("Claude Code is not installed; `./install.sh test` installs it, or name it in HERALD_TEST_CLAUDE")
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[anthropic.Api]:
+    """The peer that plays the API."""
+    with anthropic.serve(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def real(place: Place, cli: str, api: anthropic.Api) -> Place:
+    """A project in worktree mode, with the real CLI."""
+    place.environment |= api.environment() | {"HERALD_AGENT": "claude", "HERALD_CLAUDE": cli}
+    return place

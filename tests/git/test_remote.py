@@ -1,0 +1,158 @@
+"""Remotes over ssh and https: what reaches git's environment, and what a refusal is told as."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from herald.errors import Conflict, Failed, HeraldError, Unavailable
+from herald_git import remote
+from herald_git.remote import Remote
+from tests.git.conftest import Workbench
+from tests.support import repositories
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A listener that accepts and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        kept = []
+
+        def accept() -> None:
+            while True:
+                try:
+                    kept.append(listener.accept()[0])
+                except OSError:
+                    return
+
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        for connection in kept:
+            connection.close()
+
+
+@pytest.mark.parametrize("url", ["https://127.0.0.1:{}/o/n.git", "ssh://git@127.0.0.1:{}/o/n.git"])
+def test_a_remote_that_hangs_is_unavailable_within_the_deadline(bench: Workbench, silent_port: int, url: str) -> None:
+    bench.configure(url.format(silent_port))
+    started = time.monotonic()
+    with pytest.raises(Unavailable):
+        bench.fetch(HERALD_GIT_DEADLINE="1")
+    with pytest.raises(Unavailable):
+        bench.push("1" * 40, HERALD_GIT_DEADLINE="1")
+    assert time.monotonic() - started < 8
+
+
+@pytest.mark.parametrize(
+    "url", ["https://127.0.0.1:1/o/n.git", "ssh://git@127.0.0.1:1/o/n.git", "git@host.invalid:o/n"]
+)
+def test_a_remote_that_is_not_there_is_unavailable(bench: Workbench, url: str) -> None:
+    bench.configure(url)
+    with pytest.raises(Unavailable, match="does not answer"):
+        bench.fetch()
+
+
+WORDS = [
+    (
+        "https://github.com/o/n",
+        "fatal: could not read Username for 'https://github.com': terminal prompts disabled",
+        Failed,
+        "git@github.com:o/n.git",
+    ),
+    (
+        "https://u:p4ss@git.example.org:8443/a/b/c.git",
+        "fatal: Authentication failed for ...",
+        Failed,
+        "git@git.example.org:a/b/c.git",
+    ),
+    (
+        "git@h:o/n",
+        "git@h: Permission denied (publickey).\nfatal: Could not read from remote repository.",
+        Failed,
+        "deploy key",
+    ),
+    ("git@h:o/n", "ERROR: The key you are authenticating with has been marked as read only.", Failed, "write access"),
+    ("git@h:o/n", "ERROR: Repository not found.\nfatal: Could not read from remote repository.", Failed, "git.remote"),
+    (
+        "git@h:o/n",
+        "Host key verification failed.\nfatal: Could not read from remote repository.",
+        Failed,
+        "known_hosts",
+    ),
+    ("/srv/x.git", "fatal: detected dubious ownership in repository at '/srv/x.git'", Failed, "chown"),
+    (
+        "git@h:o/n",
+        "ssh: Could not resolve hostname h: Temporary failure in name resolution",
+        Unavailable,
+        "does not answer",
+    ),
+    ("git@h:o/n", "ssh: connect to host h port 22: Connection timed out", Unavailable, "does not answer"),
+    (
+        "https://h/o/n",
+        "fatal: unable to access 'https://h/o/n/': The requested URL returned error: 503",
+        Unavailable,
+        "503",
+    ),
+    ("https://h/o/n", "fatal: repository 'https://h/o/n/' not found", Failed, "git.remote"),
+    ("git@h:o/n", "remote: Internal error\nfatal: the remote end hung up unexpectedly", Unavailable, "Internal error"),
+]
+
+
+@pytest.mark.parametrize(("url", "words", "kind", "advice"), WORDS)
+def test_words_of_git_become_an_advice(url: str, words: str, kind: type[HeraldError], advice: str) -> None:
+    refusal = Remote("sample", url).refusal(words)
+    assert type(refusal) is kind
+    assert advice in refusal.message
+    assert "p4ss" not in refusal.message
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "error: inflate: data stream error (incorrect header check)\nfatal: the remote end hung up unexpectedly",
+        "fatal: bad object refs/remotes/origin/main\nfatal: early EOF",
+        "error: cannot lock ref: Unable to create '/x/main.lock': File exists",
+    ],
+)
+def test_a_fault_of_the_own_repository_is_not_blamed_on_the_remote(words: str) -> None:
+    assert Remote("sample", "git@h:o/n").refusal(words) is None
+
+
+def test_ssh_asks_nobody_and_uses_the_credential_alone(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    credentials = bench.folder / "with blank"
+    credentials.mkdir()
+    (credentials / "git_ssh_key").write_text("key")
+    monkeypatch.setenv("HERALD_STATE", str(bench.state))
+    monkeypatch.setenv("HERALD_MODE", "system")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
+    monkeypatch.setenv("SSH_AUTH_SOCK", "/the/caller's")
+    monkeypatch.setenv("GIT_DIR", "/somewhere/else")
+    monkeypatch.setenv("GIT_SSH", "/bin/evil")
+    variables = Remote("sample", "git@h:o/n").environment()
+    command = variables["GIT_SSH_COMMAND"]
+    for option in ("BatchMode=yes", "ConnectTimeout=10", "StrictHostKeyChecking=accept-new", "IdentitiesOnly=yes"):
+        assert f"-o {option}" in command
+    assert f"-i '{credentials}/git_ssh_key'" in command
+    assert variables["GIT_ALLOW_PROTOCOL"] == "ssh:https"
+    assert variables["GIT_TERMINAL_PROMPT"] == "0"
+    assert not {"SSH_AUTH_SOCK", "GIT_DIR", "GIT_SSH", "GIT_ASKPASS"} & set(variables)
+
+
+def test_in_try_mode_the_caller_s_own_ssh_holds(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HERALD_MODE", "try")
+    monkeypatch.setenv("SSH_AUTH_SOCK", "/the/agent")
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    variables = Remote("sample", "/srv/x.git").environment()
+    assert variables["GIT_SSH_COMMAND"].startswith("ssh -o BatchMode=yes")
+    assert "known_hosts" not in variables["GIT_SSH_COMMAND"].lower()
+    assert variables["SSH_AUTH_SOCK"] == "/the/agent"
+    assert variables["GIT_ALLOW_PROTOCOL"] == "ssh:https:file"
+
+
+def test_a_project_without_remote_is_a_conflict() -> None:
+    with pytest.raises(Conflict):
+        remote.of_project(repositories.project(remote=""))
