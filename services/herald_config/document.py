@@ -25,7 +25,8 @@ from ruamel.yaml.events import (
 )
 from ruamel.yaml.reader import ReaderError
 
-from herald_config.problem import Flawed, Path, problem
+from herald.interfaces.config import Problem
+from herald_config.problem import MOST_PROBLEMS, Flawed, Path, problem
 
 MAX_BYTES = 1 << 20
 MAX_VALUES = 20_000
@@ -111,7 +112,7 @@ class _Builder:
     """Turns events into data, noting lines and what is wrong on the way."""
 
     def __init__(self, file: str) -> None:
-        self.problems: list[Any] = []
+        self.problems: list[Problem] = []
         self.lines: dict[Path, int] = {}
         self._file = file
         self._values = 0
@@ -200,6 +201,8 @@ class _Builder:
 
     def _note(self, line: int, path: Path, message: str) -> None:
         self.problems.append(problem(self._file, line, path, message))
+        if len(self.problems) == MOST_PROBLEMS:
+            raise Flawed(self.problems)
 
     def _refuse(self, event: Event, path: Path, message: str) -> NoReturn:
         """Give up: what follows could not be understood, or would cost too much."""

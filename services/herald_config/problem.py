@@ -5,6 +5,9 @@ from collections.abc import Iterable
 
 from herald.interfaces.config import Problem
 
+MOST_PROBLEMS = 50
+"""So many are told of one file; who has more wants another file."""
+
 Path = tuple[str | int, ...]
 """Where a value stands in a file: keys, and indexes of lists."""
 

@@ -20,6 +20,8 @@ def reload(_call: Call) -> dict[str, Any]:
     compiled = compiler.reload()
     for line in problem.lines_of(compiled["problems"]):
         journal.error(line)
+    for notice in compiled["notices"]:
+        journal.notice(notice)
     if compiled["changed"]:
         journal.notice(f"configuration generation {compiled['generation']} is in force")
     return {**compiled}

@@ -70,13 +70,14 @@ def _files(folder: str, problems: list[Problem]) -> list[str]:
 
 
 def _clashes(projects: list[Project]) -> list[Problem]:
-    """Pairs of projects that cannot both be; reported where the second one says it."""
+    """Projects that cannot be beside an earlier one; each is told of the first such for each field."""
     found: list[Problem] = []
     for index, second in enumerate(projects):
+        messages: dict[str, str] = {}
         for first in projects[:index]:
             for field, message in _clash(first, second):
-                other = os.path.basename(first.document.file)
-                found.append(_at(second.document, (field,), f"{message} (in {shown(other)})"))
+                messages.setdefault(field, f"{message} (in {shown(os.path.basename(first.document.file))})")
+        found += [_at(second.document, (field,), message) for field, message in messages.items()]
     return found
 
 

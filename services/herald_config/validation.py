@@ -8,7 +8,7 @@ from pydantic_core import ErrorDetails
 
 from herald.interfaces.config import Problem
 from herald_config.document import Document
-from herald_config.problem import Flawed, Path, problem
+from herald_config.problem import MOST_PROBLEMS, Flawed, Path, problem
 from herald_config.section import Section
 
 Model = TypeVar("Model", bound=Section)
@@ -19,8 +19,12 @@ def validated(model: type[Model], document: Document) -> Model:
     try:
         return model.model_validate(document.data)
     except ValidationError as error:
-        problems = [_problem(model, document, each) for each in error.errors(include_url=False)]
-    raise Flawed(sorted(problems, key=lambda each: each["line"]))
+        errors = error.errors(include_url=False)
+    problems = [_problem(model, document, each) for each in errors[:MOST_PROBLEMS]]
+    problems.sort(key=lambda each: each["line"])
+    if len(errors) > MOST_PROBLEMS:
+        problems.append(problem(document.file, 0, (), f"{len(errors) - MOST_PROBLEMS} further problems are left out"))
+    raise Flawed(problems)
 
 
 def _problem(model: type[Section], document: Document, error: ErrorDetails) -> Problem:

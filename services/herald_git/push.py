@@ -57,16 +57,24 @@ def _push(own: Repository, origin: Remote, branch: str, head: str, expected: str
 
 def _push_with_lease(own: Repository, origin: Remote, ref: str, head: str, expected: str) -> str:
     """Push; empty when the remote took it, else why not, in the remote's own words where it has any."""
+    environment = origin.environment() | {"GIT_ALTERNATE_OBJECT_DIRECTORIES": _worker_objects(own.project)}
+    look = own.git("cat-file", "-t", head, seconds=command.limits().look, environment=environment)
+    if remote.is_own_fault(look.words):
+        raise RepositoryError(look.words)
+    if look.out.strip() != b"commit":
+        raise Failed(f"commit {head[:12]} is not in the worker's mirror; `!push` imports and proposes it again")
     outcome = own.git(
         *("push", "--porcelain", "--no-verify", "--no-follow-tags", "--no-recurse-submodules", "--no-signed"),
         *(f"--force-with-lease={ref}:{expected}", "--", origin.url, f"{head}:{ref}"),
         seconds=command.limits().act,
-        environment=origin.environment() | {"GIT_ALTERNATE_OBJECT_DIRECTORIES": _worker_objects(own.project)},
+        environment=environment,
     )
     flag = _flag(outcome.out.decode(errors="replace"), ref)
-    if flag is None:
-        raise _failure(origin, head, outcome.words)
-    return "" if outcome.code == 0 else _hook_words(outcome.words) or flag
+    if outcome.code == 0 and flag is not None:
+        return ""
+    if flag is None or remote.is_own_fault(outcome.words):
+        raise origin.refusal(outcome.words) or RepositoryError(outcome.words)
+    return _hook_words(outcome.words) or flag
 
 
 def _worker_objects(project: str) -> str:
@@ -83,13 +91,6 @@ def _flag(porcelain: str, ref: str) -> str | None:
         if len(fields) == 3 and fields[1].endswith(f":{ref}"):
             return fields[2]
     return None
-
-
-def _failure(origin: Remote, head: str, words: str) -> Exception:
-    refusal = origin.refusal(words)
-    if refusal is None and "src refspec" in words:
-        return Failed(f"commit {head[:12]} is not in the worker's mirror; `!push` imports and proposes it again")
-    return refusal or RepositoryError(words)
 
 
 def _hook_words(words: str) -> str:

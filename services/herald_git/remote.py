@@ -33,7 +33,7 @@ class Remote(NamedTuple):
 
     def refusal(self, words: str) -> HeraldError | None:
         """What these words of git say about the remote; None when they tell of a fault on this side, or of nothing."""
-        if _OWN_FAULT.search(words):
+        if is_own_fault(words):
             return None
         for pattern, kind, advice in _REFUSALS:
             if re.search(pattern, words):
@@ -48,6 +48,11 @@ def of_project(project: Project) -> Remote:
     if not project.remote:
         raise Conflict(f"project {project.name} has no remote; set git.remote in its file and `heraldctl reload`")
     return Remote(project.name, _FILE_URL.sub("", project.remote))
+
+
+def is_own_fault(words: str) -> bool:
+    """Whether git tells of damage or stale locks on this side: that breaks the connection too, but blames nobody."""
+    return _OWN_FAULT.search(words) is not None
 
 
 def spoken(words: str) -> str:
@@ -79,7 +84,6 @@ _OWN_FAULT = re.compile(
     r"missing (blob|tree|commit)|\.lock': File exists|not a git repository: '?/)",
     re.MULTILINE,
 )
-"""Damage or stale locks of an own repository; such a failure also breaks the connection, which says nothing then."""
 
 _NO_ANSWER = (
     r"Could not resolve host|name resolution|No route to host|Network is unreachable|[Tt]imed out|early EOF|"
@@ -113,7 +117,7 @@ _REFUSALS: tuple[tuple[str, type[HeraldError], str], ...] = (
         "{remote} is not a remote that Herald uses: git.remote is an ssh or https URL or an absolute path",
     ),
     (
-        r"does not appear to be a git repository|[Rr]epository .*not found|error: 404\b",
+        r"does not appear to be a git repository|invalid gitfile format|[Rr]epository .*not found|error: 404\b",
         Failed,
         "{remote} is not a git repository, or the key may not see it; check git.remote of the project ({said})",
     ),

@@ -67,9 +67,11 @@ class Repository:
 
     def prepare(self) -> None:
         """Make the repository if it isn't there, and remove what killed acts left."""
-        if os.path.lexists(self.path):
+        if os.path.isdir(self.path):
             _remove_temporaries(os.path.join(self.path, "objects"))
             return
+        if os.path.lexists(self.path):
+            self._set_aside("not a folder")
         half_made = f"{self.path}.new"
         shutil.rmtree(half_made, ignore_errors=True)
         outcome = command.run(
@@ -133,13 +135,15 @@ class Repository:
         check = self.git("fsck", "--full", "--no-dangling", "--no-progress", seconds=_CHECK_SECONDS)
         if check.code == 0:
             return False
+        self._set_aside(f"{words.strip()}\n{check.words.strip()}")
+        return True
+
+    def _set_aside(self, words: str) -> None:
         kept = durable.set_aside(self.path)
         journal.error(
-            f"the repository {self.path} is damaged; it was set aside as {kept} and is fetched anew\n"
-            f"{words.strip()}\n{check.words.strip()}",
+            f"the repository {self.path} is damaged; it was set aside as {kept} and is fetched anew\n{words}",
             project=self.project,
         )
-        return True
 
     def tidy(self) -> None:
         """Join small packs once there are many; drops nothing."""

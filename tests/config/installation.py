@@ -53,23 +53,26 @@ class Installation:
             git("-C", str(path), "remote", "add", "origin", origin)
         return path
 
-    def start(self, *arguments: str, without_privileges: bool = False, **options: Any) -> subprocess.Popen[str]:
+    def start(
+        self, *arguments: str, without_privileges: bool = False, limit: Callable[[], object] | None = None
+    ) -> subprocess.Popen[str]:
         """herald-config with these arguments; `without_privileges`: file modes hold for it even if it is root."""
         drop: list[str] = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
-        process: subprocess.Popen[str] = subprocess.Popen(
+        return subprocess.Popen(
             [*(drop if without_privileges else []), sys.executable, "-m", "herald_config", *arguments],
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            **options,
+            preexec_fn=limit,
         )
-        return process
 
-    def run(self, *arguments: str, **options: Any) -> tuple[int, str, str]:
+    def run(
+        self, *arguments: str, without_privileges: bool = False, limit: Callable[[], object] | None = None
+    ) -> tuple[int, str, str]:
         """Exit code, stdout and stderr."""
-        with self.start(*arguments, **options) as process:
+        with self.start(*arguments, without_privileges=without_privileges, limit=limit) as process:
             output, errors = process.communicate(timeout=60)
         return process.returncode, output, errors
 

@@ -140,6 +140,16 @@ def test_every_problem_of_a_file_is_told_at_once_in_the_order_of_lines(herald: I
     ]
 
 
+def test_of_thousands_of_problems_in_one_file_the_first_are_told_soon(herald: Installation) -> None:
+    herald.project("unknown", "".join(f"key{number}: x\n" for number in range(9000)))
+    herald.project("doubled", "x: 1\n" * 9000)
+
+    found = sources.load(str(herald.config)).problems
+
+    assert len([each for each in found if each["file"].endswith("doubled.yaml")]) == 50
+    assert found[-1]["message"] == "8950 further problems are left out"
+
+
 @pytest.mark.parametrize(
     ("line", "field", "words"),
     [

@@ -1,6 +1,7 @@
 """What a reload leaves on disk, whatever happens to it."""
 
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -192,17 +193,22 @@ def test_a_hundred_edits_one_after_the_other_are_all_noticed(herald: Installatio
 def test_edits_during_reloads_end_with_the_last_one_in_force(herald: Installation) -> None:
     def edit() -> None:
         for number in range(100):
-            herald.project("demo", f"display_name: edit {number:03}\n")
+            file = herald.project("demo", f"display_name: edit {number:03}\n")
+            with file.open("rb") as written:
+                os.fsync(written.fileno())
 
     herald.project("demo")
-    with herald.reloader() as reload:
-        writer = threading.Thread(target=edit)
-        writer.start()
-        generations = [0]
-        while writer.is_alive():
-            generations.append(reload()["generation"])
-        writer.join()
-        generations.append(reload()["generation"])
+    writer = threading.Thread(target=edit)
+    writer.start()
+    generations = [0]
+    while writer.is_alive():
+        code, output, errors = herald.run("--reload", "--json")
+        if code == 4:
+            assert "kept changing" in errors
+        else:
+            generations.append(compiled_of(code, output, errors)["generation"])
+    writer.join()
+    generations.append(herald.reload()["generation"])
 
     assert generations == sorted(generations)
     assert herald.snapshot().projects["demo"].display_name == "edit 099"
@@ -279,7 +285,7 @@ def test_a_disk_that_takes_no_more_leaves_the_old_snapshot_and_no_rest(herald: I
     def no_bytes() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
 
-    code, _, errors = herald.run("--reload", preexec_fn=no_bytes)
+    code, _, errors = herald.run("--reload", limit=no_bytes)
 
     assert code == 6
     assert "ledger.json: File too large" in errors

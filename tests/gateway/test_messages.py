@@ -348,3 +348,18 @@ def test_a_person_cannot_post_as_herald(bus: Bus) -> None:
     ):
         with pytest.raises(Denied):
             call(names.GATEWAY, method, parameters)
+
+
+def test_a_long_message_outlasts_the_deadline_of_a_worker_that_is_away(bus: Bus) -> None:
+    """More than the socket takes: the deadline of the call passes while it is still being sent."""
+    bus.listen(names.WORKER)
+    bus.gateway()
+    text = "x" * 1_000_000
+    say_aside(text, "m1")
+    wait_for(posts, 20)
+    assert "Not taken yet" in posts()[0]["text"]
+    bus.peer(names.WORKER, WORKER)
+    wait_for(lambda: waiting() == 0)
+
+    assert bus.calls(names.WORKER, "Enqueue")[-1]["text"] == text
+    assert len(posts()) == 1

@@ -21,9 +21,9 @@ class Workbench:
         self.own = self.state / "git" / "sample.git"
         self.configure(str(self.remote.path))
 
-    def configure(self, url: str, **changes: object) -> None:
+    def configure(self, url: str) -> None:
         """Put a configuration into force in which the project has this remote."""
-        repositories.write_snapshot(self.state, repositories.project(remote=url, **changes))
+        repositories.write_snapshot(self.state, repositories.project(remote=url))
 
     def commit(self, text: str = "work", branch: str = "agent/sample-1") -> str:
         """A commit of the agent that the worker has imported, as it stands before a vote."""

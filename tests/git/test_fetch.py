@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from herald.errors import Busy, Conflict, Failed, Invalid, NotFound, Unavailable
+from herald.errors import Busy, Conflict, Failed, Invalid, NotFound
 from herald_git import repository
 from tests.git import unit
 from tests.git.conftest import Workbench
@@ -163,11 +163,16 @@ def test_what_is_no_hash_is_refused(bench: Workbench, have: str) -> None:
 
 
 def test_two_fetches_at_once_take_turns(bench: Workbench) -> None:
-    with tempfile.TemporaryFile() as first, tempfile.TemporaryFile() as second:
-        with unit.Unit(bench.state) as one, unit.Unit(bench.state) as two:
-            one.send("Fetch", {"project": "sample", "have": [], "pack": 0}, first.fileno())
-            two.send("Fetch", {"project": "sample", "have": [], "pack": 0}, second.fileno())
-            assert one.answer()["head"] == two.answer()["head"] == bench.base
+    call = {"project": "sample", "have": [], "pack": 0}
+    with (
+        tempfile.TemporaryFile() as first,
+        tempfile.TemporaryFile() as second,
+        unit.Unit(bench.state) as one,
+        unit.Unit(bench.state) as two,
+    ):
+        one.send("Fetch", call, first.fileno())
+        two.send("Fetch", call, second.fileno())
+        assert one.answer()["head"] == two.answer()["head"] == bench.base
     git(bench.own, "fsck", "--full")
 
 
@@ -265,11 +270,3 @@ def test_many_packs_are_joined_and_nothing_is_lost(bench: Workbench) -> None:
 def test_a_deadline_that_is_no_number_is_told(bench: Workbench) -> None:
     with pytest.raises(Failed, match="HERALD_GIT_DEADLINE"):
         bench.fetch(HERALD_GIT_DEADLINE="soon")
-
-
-def test_a_full_disk_is_told_as_such() -> None:
-    from herald_git.remote import Remote
-
-    refusal = Remote("sample", "git@host:x").refusal("fatal: write error: No space left on device\nfatal: early EOF")
-    assert isinstance(refusal, Unavailable)
-    assert "disk of herald-git is full" in refusal.message

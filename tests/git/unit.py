@@ -26,7 +26,7 @@ class Unit:
         environment |= {"HERALD_STATE": str(state), "HERALD_MODE": "try", "HOME": str(state)} | variables
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "herald_git"], stdin=theirs, stderr=subprocess.PIPE, env=environment
+                [sys.executable, "-m", "herald_git"], stdin=theirs.fileno(), stderr=subprocess.PIPE, env=environment
             )
 
     def send(self, method: str, parameters: dict[str, Any], *fds: int) -> None:
@@ -63,7 +63,7 @@ class Unit:
             _out, journal = self.process.communicate(timeout=_ANSWER_WITHIN)
         finally:
             self.process.kill()
-        return journal.decode()
+        return str(journal, "utf-8", "replace")
 
     def __enter__(self) -> "Unit":
         return self

@@ -243,9 +243,9 @@ def _entry_header(kind: int, size: int) -> bytes:
     return bytes(header)
 
 
-def project(name: str = "sample", remote: str = "", **changes: object) -> Project:
+def project(name: str = "sample", remote: str = "") -> Project:
     """A project as the snapshot has it."""
-    plain = Project(
+    return Project(
         name=name,
         display_name=name,
         path=f"/srv/{name}",
@@ -258,7 +258,6 @@ def project(name: str = "sample", remote: str = "", **changes: object) -> Projec
         branch_prefix=f"agent/{name}",
         remote=remote,
     )
-    return plain._replace(**changes)  # type: ignore[arg-type]
 
 
 def write_snapshot(state: Path, *projects: Project) -> None:

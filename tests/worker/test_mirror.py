@@ -35,7 +35,8 @@ class Workshop:
 
     def fetch(self) -> None:
         """What the worker does before each run: ask herald-git for what the mirror lacks, for all if it is damaged."""
-        for known in (self.mirror("known"), []):
+        nothing: list[str] = []
+        for known in (self.mirror("known"), nothing):
             data = b"" if self.base in known else repositories.pack(self.clone, self.base)
             try:
                 self.mirror("import_base", self.file(data), self.base)
