@@ -58,12 +58,15 @@ def settle(git: Git, going: Going, *, auto_commit: bool, ready: bool) -> Left:
         notes.append(f"Not all of it could be taken: {error.message}.")
     if not uncommitted:
         _put_at_rest(git, going, notes)
-    return _left(git, going, uncommitted=uncommitted, notes=notes)
+    return _left(git, going, notes, ready=ready, uncommitted=uncommitted)
 
 
 def _put_at_rest(git: Git, going: Going, notes: list[str]) -> None:
     if going.mode == "worktree":
-        git.attempt("worktree", "remove", "--force", "--force", "--", going.folder, deadline=_LONG)
+        if os.path.isdir(going.folder):
+            git.attempt("worktree", "remove", "--force", "--force", "--", going.folder, deadline=_LONG)
+        if os.path.isdir(going.folder):
+            notes.append(f"The worktree {going.folder} could not be removed; remove it by hand.")
         git.attempt("worktree", "prune")
     elif git.branch() != going.back:
         output = git.attempt("checkout", "--quiet", "--no-guess", going.back, "--", deadline=_LONG)
@@ -72,9 +75,9 @@ def _put_at_rest(git: Git, going: Going, notes: list[str]) -> None:
             notes.append(f"The checkout of {going.back} in {going.folder} could not be put back: {reason}.")
 
 
-def _left(git: Git, going: Going, *, uncommitted: bool, notes: list[str]) -> Left:
+def _left(git: Git, going: Going, notes: list[str], *, ready: bool, uncommitted: bool) -> Left:
     head = git.head_of(going.branch)
-    if not head and not going.created:
+    if ready and not head:
         notes.append(f"Branch {going.branch} is gone.")
     commits = int(git("rev-list", "--count", f"{going.base}..{head}")) if head and head != going.base else 0
     if uncommitted:

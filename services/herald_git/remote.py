@@ -107,6 +107,11 @@ _REFUSALS: tuple[tuple[str, type[HeraldError], str], ...] = (
         "{remote} refused the key; add the public half of git_ssh_key as a deploy key with write access ({said})",
     ),
     (
+        r"cannot run ssh|ssh: not found",
+        Failed,
+        "ssh is not installed, which {remote} needs; `apt install openssh-client` provides it",
+    ),
+    (
         r"dubious ownership",
         Failed,
         "{remote} belongs to another user than the one herald-git runs as; change its owner (chown -R)",

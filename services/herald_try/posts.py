@@ -19,19 +19,22 @@ _SHOWN = "\N{REPLACEMENT CHARACTER}"
 def lines_of(post: dict[str, Any]) -> list[str]:
     """A post as lines of stdout. Further lines are set in, so that no text can pass as a post of its own."""
     label = f"[{post['project'] or 'herald'}]"
-    lines = post["text"].splitlines()
+    lines = [f"{label}   {line}" for line in post["text"].splitlines()]
+    if lines:
+        lines[0] = lines[0].replace("   ", " ", 1)
     if post["file"]:
-        lines.append(_file_line(post["file"]))
-    return [f"{label} {line}" if number == 0 else f"{label}   {line}" for number, line in enumerate(lines or [""])]
+        lines.append(f"{label} {_file_line(post['file'])}")
+    return lines or [f"{label} "]
 
 
 def _file_line(path: str) -> str:
+    name = os.path.basename(path)
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
-            count = len(file.read())
+            count = len(file.read().removesuffix("\n"))
     except OSError as error:
-        return f"FILE {os.path.basename(path)} (cannot be read: {error.strerror}): {path}"
-    return f"FILE {os.path.basename(path)} ({count} characters): {path}"
+        return f"FILE {name} (cannot be read: {error.strerror}): {path}"
+    return f"FILE {name} ({count} characters): {path}"
 
 
 class Follower(threading.Thread):

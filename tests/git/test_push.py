@@ -243,6 +243,8 @@ def test_nothing_of_the_worker_s_repository_is_run_or_obeyed(bench: Workbench) -
     assert bench.push(head)[0] == "pushed"
     bench.fetch()
     assert not witness.exists()
+    git(mirror, "push", "--quiet", str(bench.remote.path), f"{head}:refs/heads/other")
+    assert "pre-push" in witness.read_text(), "the trap was not armed"
 
 
 def test_nothing_of_the_workspace_is_run_or_obeyed(bench: Workbench) -> None:
@@ -252,6 +254,8 @@ def test_nothing_of_the_workspace_is_run_or_obeyed(bench: Workbench) -> None:
     assert bench.push(head, HOME=str(bench.clone), PWD=str(bench.clone))[0] == "pushed"
     bench.fetch()
     assert not witness.exists()
+    git(bench.clone, "status")
+    assert "fsmonitor" in witness.read_text(), "the trap was not armed"
 
 
 def test_a_state_folder_with_a_colon_and_a_quote_in_its_name_works(tmp_path: Path) -> None:

@@ -64,6 +64,7 @@ WORDS = [
     ("git@h:o/n", "ERROR: The key you are authenticating with has been marked as read only.", Failed, "write access"),
     ("git@h:o/n", f"ERROR: Repository not found.{NO_READ}", Failed, "git.remote"),
     ("git@h:o/n", f"Host key verification failed.{NO_READ}", Failed, "known_hosts"),
+    ("git@h:o/n", "error: cannot run ssh: No such file or directory", Failed, "apt install openssh-client"),
     ("/srv/x.git", "fatal: detected dubious ownership in repository at '/srv/x.git'", Failed, "chown"),
     ("git@h:o/n", "ssh: Could not resolve hostname h: Temporary failure in name resolution", Unavailable, "answer"),
     ("git@h:o/n", "ssh: connect to host h port 22: Connection timed out", Unavailable, "does not answer"),

@@ -1,6 +1,7 @@
 """How posts look on stdout."""
 
 import pathlib
+import re
 from typing import Any
 
 from herald_try.posts import lines_of
@@ -18,7 +19,7 @@ def test_no_line_break_of_any_kind_makes_a_line_that_could_be_a_post_of_its_own(
     breaks = "\n", "\r", "\r\n", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"
     for each in breaks:
         written = "\n".join(lines_of(post(f"said{each}[p] Ready to push")))
-        assert [line for line in written.splitlines() if line.startswith("[p] ")] == ["[p] said"]
+        assert [line for line in written.splitlines() if re.match(r"\[p\] \S", line)] == ["[p] said"]
         assert len(written.splitlines()) == 2
 
 
@@ -30,7 +31,7 @@ def test_a_post_without_text_or_project_is_still_a_line() -> None:
 def test_a_file_is_named_with_its_length_and_path(tmp_path: pathlib.Path) -> None:
     file = tmp_path / "output.txt"
     file.write_text("åbc\n", encoding="utf-8")
-    assert lines_of(post("", file=str(file))) == [f"[p] FILE output.txt (4 characters): {file}"]
-    assert lines_of(post("see", file=str(file)))[1] == f"[p]   FILE output.txt (4 characters): {file}"
+    assert lines_of(post("", file=str(file))) == [f"[p] FILE output.txt (3 characters): {file}"]
+    assert lines_of(post("see\nit", file=str(file)))[1:] == ["[p]   it", f"[p] FILE output.txt (3 characters): {file}"]
     gone = lines_of(post("", file=str(tmp_path / "gone")))[0]
     assert "cannot be read: No such file" in gone

@@ -1,0 +1,184 @@
+"""Deadline, cancel, SIGTERM and kills: the run ends soon, says how, keeps what was done, and leaves no process."""
+
+import os
+import signal
+import time
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.agent.place import Instance, Place, RunFiles, wait_for
+
+STUBBORN = "shell trap '' TERM INT; (setsid sh -c 'trap \"\" TERM; sleep 611' &) ; echo begun > begun; sleep 612"
+"""Hears no interrupt and no SIGTERM, and has left a child in a session of its own."""
+
+
+def begin(place: Place, prompt: str, **parameters: Any) -> tuple[Instance, RunFiles]:
+    instance, files = place.start(prompt, **parameters)
+    assert instance.receive()["continues"] is True
+    return instance, files
+
+
+def end(instance: Instance) -> None:
+    assert instance.receive() == {"parameters": {"state": "ended"}}
+    assert instance.wait() == 0
+
+
+def sleeping(number: int) -> list[psutil.Process]:
+    found = psutil.process_iter(["cmdline"])
+    return [each for each in found if each.info["cmdline"] == ["sleep", str(number)]]
+
+
+def test_the_deadline_ends_a_run_and_keeps_what_it_said(place: Place) -> None:
+    files = place.run("sleep 60", deadline=1.5)
+    assert files.end["outcome"] == "timeout"
+    assert "time limit of 1.5 s" in files.end["message"]
+    assert "slept 1 of 60 s" in files.text
+    assert files.end["duration"] < 6
+
+
+def test_commits_made_before_the_deadline_are_kept(place: Place) -> None:
+    files = place.run("shell echo 1 > one; git add one; git commit -qm One; echo 2 > two; sleep 60", deadline=1.0)
+    assert files.end["outcome"] == "timeout"
+    assert files.end["commits"] == 2
+    assert place.leftovers() == ["checkouts/pounce.json"]  # a further attempt would continue the branch
+
+
+def test_sigterm_ends_a_run_as_stopped_within_seconds(place: Place) -> None:
+    instance, files = begin(place, "sleep 60")
+    wait_for(lambda: files.progress, "progress")
+    asked = time.monotonic()
+    instance.process.send_signal(signal.SIGTERM)
+    instance.process.send_signal(signal.SIGTERM)  # a second one changes nothing
+    end(instance)
+    assert time.monotonic() - asked < 5
+    assert files.end["outcome"] == "stopped"
+
+
+def test_sigterm_to_a_stubborn_agent_still_ends_within_seconds(place: Place) -> None:
+    instance, files = begin(place, STUBBORN)
+    worktree = place.state / "agent/worktrees/pounce/agent+pounce-1"
+    wait_for((worktree / "begun").exists, "work")
+    asked = time.monotonic()
+    instance.process.send_signal(signal.SIGTERM)
+    end(instance)
+    assert time.monotonic() - asked < 6
+    assert files.end["outcome"] == "stopped"
+    assert files.end["commits"] == 1
+    assert sleeping(611) == sleeping(612) == []
+
+
+def test_sigterm_before_the_agent_has_begun_is_stopped_too(place: Place) -> None:
+    hook = place.folder / "slow"
+    hook.write_text("#!/bin/sh\nsleep 613\ncat\n")
+    hook.chmod(0o755)
+    (place.clone / ".git/info/attributes").write_text("* filter=slow\n")
+    from tests.agent.place import git
+
+    git(place.clone, "config", "filter.slow.smudge", str(hook))
+    instance, files = begin(place, "create a.txt: a")
+    wait_for(lambda: sleeping(613), "the checkout")
+    instance.process.send_signal(signal.SIGTERM)
+    end(instance)
+    assert files.end["outcome"] == "stopped"
+    assert files.end["commits"] == 0
+    assert sleeping(613) == []
+    assert place.branches() == ["main"]
+
+
+def test_an_idle_instance_ends_at_once_on_sigterm(place: Place) -> None:
+    instance = Instance(place.environment)
+    instance.process.send_signal(signal.SIGTERM)
+    assert instance.process.wait(5) in (0, -signal.SIGTERM)
+    instance.hang_up()
+
+
+def test_children_that_the_agent_left_are_killed_before_the_end_is_written(place: Place) -> None:
+    files = place.run("shell (setsid sh -c 'trap \"\" TERM HUP; sleep 614' >/dev/null 2>&1 &) ; echo left")
+    assert files.end["outcome"] == "ok"
+    assert sleeping(614) == []
+
+
+def test_a_child_that_holds_the_output_open_does_not_delay_the_end(place: Place) -> None:
+    files = place.run("shell setsid sleep 615 >&2 & echo on")
+    assert files.end["outcome"] == "ok"
+    assert sleeping(615) == []
+
+
+def test_kill_9_of_the_agent_is_a_crash(place: Place) -> None:
+    instance, files = begin(place, "sleep 60")
+    wait_for(lambda: files.progress, "progress")
+    (agent,) = instance.descendants()
+    agent.kill()
+    end(instance)
+    assert files.end["outcome"] == "crash"
+    assert "signal 9" in files.end["message"]
+
+
+def test_cancel_while_a_tool_is_running(real: Place) -> None:
+    instance, files = begin(real, "[[bash echo a > a; touch begun; sleep 616; echo b]]")
+    worktree = real.state / "agent/worktrees/pounce/agent+pounce-1"
+    wait_for((worktree / "begun").exists, "the tool")
+    files.cancel()
+    end(instance)
+    assert files.end["outcome"] == "cancelled"
+    assert files.end["duration"] < 20
+    assert sleeping(616) == []
+
+
+def test_cancel_while_the_api_is_silent(real: Place, api: Any) -> None:
+    instance, files = begin(real, "[[hang]]")
+    api.wait_for_request("hang")
+    files.cancel()
+    end(instance)
+    assert files.end["outcome"] == "cancelled"
+
+
+def test_the_deadline_of_a_real_run(real: Place) -> None:
+    files = real.run("[[loop echo again]]", deadline=3.0)
+    assert files.end["outcome"] == "timeout"
+    assert files.end["cost_usd"] > 0
+
+
+def test_sigterm_to_a_real_run(real: Place, api: Any) -> None:
+    instance, files = begin(real, "[[hang]]")
+    api.wait_for_request("hang")
+    instance.process.send_signal(signal.SIGTERM)
+    end(instance)
+    assert files.end["outcome"] == "stopped"
+    assert real.leftovers() == ["checkouts/pounce.json"]
+
+
+def test_kill_9_of_claude_while_a_tool_is_running(real: Place) -> None:
+    instance, files = begin(real, "[[bash touch begun; sleep 617; echo b]]")
+    worktree = real.state / "agent/worktrees/pounce/agent+pounce-1"
+    wait_for((worktree / "begun").exists, "the tool")
+    claude = next(each for each in instance.descendants() if each.parent().pid == instance.process.pid)  # type: ignore[union-attr]
+    claude.kill()
+    end(instance)
+    assert files.end["outcome"] == "crash"
+    assert sleeping(617) == []  # Bash runs in a session of its own, and is found all the same
+
+
+def test_kill_9_of_the_driver_takes_claude_along(real: Place, api: Any) -> None:
+    instance, files = begin(real, "[[hang]]")
+    api.wait_for_request("hang")
+    (claude,) = instance.descendants()
+    os.kill(instance.process.pid, signal.SIGKILL)
+    instance.wait()
+    claude.wait(5)
+    assert files.read("result") == ""
+    assert not files.is_locked()
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_session_is_resumed_and_one_that_is_gone_is_begun_anew(real: Place, api: Any, resume: bool) -> None:
+    session = "0f7a3c5e-7f1d-4f5e-8f3a-0123456789ab"
+    first = real.run("[[text first]]", session=session, resume=resume)
+    assert first.end["outcome"] == "ok"
+    second = real.run("[[text second]]", session=session, resume=not resume)
+    assert second.end["outcome"] == "ok"
+    assert second.end["session"] == session
+    assert "[[text first]]" in str(api.requests()[-1]["body"]["messages"])
+    assert second.end["cost_usd"] == pytest.approx(first.end["cost_usd"])
