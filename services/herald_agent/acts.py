@@ -1,6 +1,5 @@
 """The methods of io.herald.Agent. What an act needs is imported when it is called: an instance does one act."""
 
-import sys
 from typing import Any
 
 from herald.bus.oneshot import Call, Descriptor, Method
@@ -16,7 +15,6 @@ def _run(call: Call) -> None:
     from herald_agent.run import run
 
     run(call)
-    sys.exit(0)  # the locks of a run end with its process
 
 
 def _discard(call: Call) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def converse(order: Order, log: Log, control: int, stop: StopSignal) -> Finished
     Raises OSError when the command cannot be started.
     """
     finished = _Conversation(order, log, control, stop).run()
-    if not finished.stream.results and not finished.stopped_by:
+    if not finished.stream.session and not finished.stopped_by:
         if order.resume and "No conversation found" in finished.stderr:
             return _Conversation(order._replace(resume=False), log, control, stop).run()
         if not order.resume and "already in use" in finished.stderr:

@@ -22,11 +22,10 @@ def discard(parameters: dict[str, Any]) -> dict[str, Any]:
     branch, head = parameters["branch"], parameters["head"]
     if not check_branch(branch) or not check_hash(head):
         raise Invalid("branch and head must be a branch's name and the full hash of a commit")
-    with locks.Held() as held:
-        held.take_workspace(project.name)
-        repository = open_repository(project, Git(project.path, git_environment(project)))
-        recover(project, repository, Record(project.name))
-        reason = _remove(repository, branch, head, locks.folder("worktrees", project.name))
+    locks.take_workspace(project.name)
+    repository = open_repository(project, Git(project.path, git_environment(project)))
+    recover(project, repository, Record(project.name))
+    reason = _remove(repository, branch, head, locks.folder("worktrees", project.name))
     return {"removed": not reason, "reason": reason}
 
 

@@ -1,7 +1,7 @@
 """The locks of an act: the run's own, one of the slots, and the project's workspace.
 
-Every lock is a flock. Those of a run are on descriptors that the service manager keeps a copy of, so that they are
-free only when the last process of the unit is gone, also when the driver is killed.
+Every lock is a flock that ends with the process. Those of a run are also with the service manager, so that they are
+free only when the last process of the unit is gone, even when the driver is killed.
 """
 
 import fcntl
@@ -21,61 +21,50 @@ def folder(*parts: str) -> str:
     return path
 
 
-class Held:
-    """Locks held for the length of a block, or to the end of the process."""
+def take_run(fd: int) -> None:
+    """Take the lock of a run that has not begun. Raises Conflict."""
+    if not _lock(fd):
+        raise Conflict("this run is going on already")
+    cell = os.pread(fd, _CELL, 0).decode("utf-8", "replace").strip()
+    if cell:
+        raise Conflict(f"this run may not begin, its cell says: {cell}")
 
-    def __init__(self) -> None:
-        self._fds: dict[str, int] = {}
 
-    def __enter__(self) -> "Held":
-        return self
+def take_slot(count: int) -> int:
+    """Take one of the `count` places for runs. Raises Busy."""
+    slots = folder("slots")
+    for number in range(count):
+        fd = _open(os.path.join(slots, f"slot.{number}"))
+        if _lock(fd):
+            return fd
+        os.close(fd)
+    raise Busy(f"all places for agents are taken (max_active: {count})")
 
-    def __exit__(self, *_problem: object) -> None:
-        for fd in self._fds.values():
-            os.close(fd)
 
-    def take_run(self, fd: int) -> None:
-        """Take the lock of a run that has not begun. Raises Conflict."""
-        self._fds["run"] = fd
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Conflict("this run is going on already") from None
-        cell = os.pread(fd, _CELL, 0).decode("utf-8", "replace").strip()
-        if cell:
-            raise Conflict(f"this run may not begin, its cell says: {cell}")
+def take_workspace(project: str) -> int:
+    """Take the workspace of a project. Raises Busy."""
+    fd = _open(os.path.join(folder("locks"), project))
+    if not _lock(fd):
+        raise Busy(f"an agent is at work in {project}")
+    return fd
 
-    def take_slot(self, count: int) -> None:
-        """Take one of the `count` places for runs. Raises Busy."""
-        slots = folder("slots")
-        for number in range(count):
-            if self._take("slot", os.path.join(slots, f"slot.{number}")):
-                return
-        raise Busy(f"all places for agents are taken (max_active: {count})")
 
-    def take_workspace(self, project: str) -> None:
-        """Take the workspace of a project. Raises Busy."""
-        if not self._take("workspace", os.path.join(folder("locks"), project)):
-            raise Busy(f"an agent is at work in {project}")
+def _open(path: str) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
-    def keep(self) -> None:
-        """Hand copies to the service manager, which holds them until the last process of the unit is gone."""
-        for name, fd in self._fds.items():
-            notify.store(fd, name)
 
-    def until_the_end(self) -> None:
-        """Leave them to the end of the process."""
-        self._fds = {}
+def _lock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
-    def _take(self, name: str, path: str) -> bool:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(fd)
-            return False
-        self._fds[name] = fd
-        return True
+
+def keep(**locks: int) -> None:
+    """Hand copies to the service manager, which holds them until the last process of the unit is gone."""
+    for name, fd in locks.items():
+        notify.store(fd, name)
 
 
 def begin(fd: int) -> None:

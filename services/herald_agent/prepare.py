@@ -22,14 +22,13 @@ def prepare(parameters: dict[str, Any]) -> dict[str, Any]:
     have = parameters["have"]
     if not all(check_hash(commit) for commit in have):
         raise Invalid("have must be full hashes of commits")
-    with locks.Held() as held:
-        held.take_workspace(project.name)
-        repository = open_repository(project, Git(project.path, git_environment(project)))
-        recover(project, repository, Record(project.name))
-        repository.require_rest()
-        branches = repository.branches(project.branch_prefix)
-        known = repository.known(have) if have else []
-        size = 0
-        if set(branches.values()) - set(known):
-            size = repository.export_pack(branches.values(), known, parameters["pack"])
+    locks.take_workspace(project.name)
+    repository = open_repository(project, Git(project.path, git_environment(project)))
+    recover(project, repository, Record(project.name))
+    repository.require_rest()
+    branches = repository.branches(project.branch_prefix)
+    known = repository.known(have) if have else []
+    size = 0
+    if set(branches.values()) - set(known):
+        size = repository.export_pack(branches.values(), known, parameters["pack"])
     return {"branches": [{"name": name, "head": head} for name, head in branches.items()], "pack_bytes": size}

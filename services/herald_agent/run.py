@@ -48,13 +48,11 @@ def run(call: Call) -> None:
     project = settings.project(request.project)
     _check(request)
     stop = StopSignal()
-    with locks.Held() as held:
-        held.take_run(request.lock)
-        held.take_slot(settings.max_active)
-        held.take_workspace(project.name)
-        held.keep()
-        locks.begin(request.lock)
-        held.until_the_end()
+    locks.take_run(request.lock)
+    slot = locks.take_slot(settings.max_active)
+    workspace = locks.take_workspace(project.name)
+    locks.keep(run=request.lock, slot=slot, workspace=workspace)
+    locks.begin(request.lock)
     call.reply({"state": "started"}, continues=True)
     notify.status(f"run {request.run} of {project.name}")
 

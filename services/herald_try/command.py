@@ -8,6 +8,7 @@ import sys
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from herald import clock
 from herald.bus import blocking
@@ -16,7 +17,7 @@ from herald_try import agent, environment, project, settling, units
 from herald_try.conditions import Missing
 from herald_try.console import Console
 from herald_try.inetd import Inetd
-from herald_try.pair import InetdEnded, InetdProcess, stop_within
+from herald_try.pair import InetdEnded, InetdProcess, Serve, stop_within
 from herald_try.place import Place
 from herald_try.posts import Follower
 from herald_try.syntax import SyntaxProblem
@@ -45,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
         finally:
             place.remove()
     except Missing as missing:
-        sys.stderr.write(f"herald-try: {missing}\n")
+        _tell(f"herald-try: {missing}")
         return 3
     except Interrupted as interrupted:
         if interrupted.number == signal.SIGINT and sys.stdin.isatty():
@@ -69,27 +70,29 @@ def _within(place: Place, options: argparse.Namespace) -> int:
     inetd = InetdProcess(_inetd(place, boot_id, chosen))
     _end_on_signals(_interrupt_then(inetd.kill))
     try:
-        sys.stderr.write(f"agent: {chosen.kind} ({chosen.reason})\n")
-        _compile(name)
+        configuration = _compile()  # first, so that whoever reads the next two lines finds the project in force
+        heraldctl = environment.command_line(place, os.path.join(_PROGRAMS, "heraldctl"))
+        _tell(f"bus: {place.bus}", f"heraldctl: {heraldctl}", f"agent: {chosen.kind} ({chosen.reason})")
+        _tell(*_problems(configuration, name))
+        inetd.speak()
         return _converse(place, name, boot_id, begun)
     except InetdEnded:
-        sys.stderr.write("herald-try: the inetd has ended: everything is stopped\n")
+        _tell("herald-try: the inetd has ended: everything is stopped")
         return 1
     finally:
         inetd.stop()
 
 
-def _inetd(place: Place, boot_id: str, chosen: agent.Agent) -> Callable[[Callable[[], None]], None]:
+def _inetd(place: Place, boot_id: str, chosen: agent.Agent) -> Serve:
     try:
         known = units.load(_UNITS, _relocation(place))
     except (OSError, SyntaxProblem) as error:
         raise Missing(
             f"the unit files in {_UNITS} cannot be used ({error}): `git checkout units` restores them"
         ) from error
-    heraldctl = environment.command_line(place, os.path.join(_PROGRAMS, "heraldctl"))
     surroundings = environment.of_services(place, boot_id, chosen, dict(os.environ))
 
-    def serve(listening: Callable[[], None]) -> None:
+    def serve(listening: Callable[[], None], silence: int) -> None:
         inetd = Inetd(
             known,
             runtime=place.runtime,
@@ -98,9 +101,8 @@ def _inetd(place: Place, boot_id: str, chosen: agent.Agent) -> Callable[[Callabl
             kept=place.locks,
             stop_within=stop_within(),
         )
+        inetd.output.hold(silence)
         inetd.listen()
-        sys.stderr.write(f"bus: {place.bus}\nheraldctl: {heraldctl}\n")
-        sys.stderr.flush()
         if known.not_in_force:
             inetd.output.line("inetd", f"not in force in this mode: {', '.join(known.not_in_force)}")
         for problem in known.problems:
@@ -121,22 +123,32 @@ def _relocation(place: Place) -> Callable[[str], str]:
     return relocated
 
 
-def _compile(name: str) -> None:
-    """Put the configuration in force and tell what is wrong with it."""
+def _compile() -> dict[str, Any]:
+    """Put the configuration in force; the reply of the compiler."""
     try:
-        compiled = blocking.call("config", "Reload", deadline=_RELOAD_DEADLINE)
+        return blocking.call("config", "Reload", deadline=_RELOAD_DEADLINE)
     except HeraldError as error:
-        sys.stderr.write(f"configuration: {error.message}\n")
-        return
-    for each in compiled["problems"]:
-        where = f"{each['file']}:{each['line']}" if each["line"] else each["file"]
-        sys.stderr.write(f"configuration: {where}: {each['field']}: {each['message']}\n")
-    for notice in compiled["notices"]:
-        sys.stderr.write(f"configuration: {notice}\n")
+        raise Missing(f"the configuration cannot be compiled ({error.message}): `./install.sh try` again") from error
+
+
+def _problems(compiled: dict[str, Any], name: str) -> list[str]:
+    """What is wrong with the configuration, as lines. Raises Missing when none is in force."""
+    lines = [
+        f"configuration: {each['file']}:{each['line']}: {each['field']}: {each['message']}"
+        for each in compiled["problems"]
+    ]
+    lines += [f"configuration: {notice}" for notice in compiled["notices"]]
     if not compiled["applied"]:
         if not compiled["generation"]:
-            raise Missing(f"project {name} cannot be used, see above: `$EDITOR` on the named file helps")
-        sys.stderr.write("configuration: the one before stays in force\n")
+            _tell(*lines)
+            raise Missing(f"project {name} cannot be used for the reasons above: edit the files named there")
+        lines.append("configuration: the one before stays in force")
+    return lines
+
+
+def _tell(*lines: str) -> None:
+    sys.stderr.write("".join(f"{line}\n" for line in lines))
+    sys.stderr.flush()
 
 
 def _converse(place: Place, name: str, boot_id: str, begun: str) -> int:

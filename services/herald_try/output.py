@@ -29,6 +29,7 @@ class Output:
         self._fd = fd
         self._waiting = bytearray()
         self._dropped = 0
+        self._held = False
         self._watched = False
         self._broken = False
 
@@ -44,7 +45,21 @@ class Output:
         self._waiting += line
         self._write()
 
+    def hold(self, until: int) -> None:
+        """Keep all lines back until the other end of this pipe is closed."""
+        self._held = True
+
+        def release() -> None:
+            self._selector.unregister(until)
+            os.close(until)
+            self._held = False
+            self._write()
+
+        self._selector.register(until, selectors.EVENT_READ, release)
+
     def _write(self) -> None:
+        if self._held:
+            return
         poll = select.poll()
         poll.register(self._fd, select.POLLOUT)
         while self._waiting and not self._broken:
@@ -70,6 +85,7 @@ class Output:
 
     def flush(self, seconds: float) -> None:
         """Give a slow reader a last chance."""
+        self._held = False
         until = time.monotonic() + seconds
         while self._waiting and time.monotonic() < until:
             self._write()

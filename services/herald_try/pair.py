@@ -22,23 +22,28 @@ class InetdEnded(Exception):
     """The inetd ended although nobody asked it to."""
 
 
+Serve = Callable[[Callable[[], None], int], None]
+"""What runs in the inetd's process. It calls its first argument when all sockets are listened to, and writes nothing
+to stderr until the other end of the pipe, its second argument, is closed."""
+
+
 class InetdProcess:
     """The inetd as the command sees it."""
 
-    def __init__(self, serve: Callable[[Callable[[], None]], None]) -> None:
-        """Fork it. `serve` runs in it and calls its argument when all sockets are listened to.
-
-        Raises InetdEnded when it does not come that far.
-        """
+    def __init__(self, serve: Serve) -> None:
+        """Fork it. Raises InetdEnded when it ends before its sockets are listened to."""
         processes.adopt_orphans()
         self._stopping = False
         reader, writer = os.pipe()
+        silence, self._silence = os.pipe()
         command = os.getpid()
         self._pid = os.fork()
         if self._pid == 0:
             os.close(reader)
-            _be_inetd(command, serve, writer)
+            os.close(self._silence)
+            _be_inetd(command, serve, writer, silence)
         os.close(writer)
+        os.close(silence)
         with os.fdopen(reader, "rb") as report:
             listening = report.read(1)
         signal.signal(signal.SIGCHLD, self._on_child)
@@ -53,6 +58,10 @@ class InetdProcess:
             self._stopping = True
             raise InetdEnded
 
+    def speak(self) -> None:
+        """The command has said what it had to say first: the services may write to stderr."""
+        os.close(self._silence)
+
     def stop(self) -> None:
         """Stop it and everything below it; returns when no process is left."""
         self._stopping = True
@@ -66,7 +75,7 @@ class InetdProcess:
             os.kill(self._pid, signal.SIGKILL)
 
 
-def _be_inetd(command: int, serve: Callable[[Callable[[], None]], None], report: int) -> None:
+def _be_inetd(command: int, serve: Serve, report: int, silence: int) -> None:
     code = 1
 
     def listening() -> None:
@@ -81,7 +90,7 @@ def _be_inetd(command: int, serve: Callable[[Callable[[], None]], None], report:
         nothing = os.open("/dev/null", os.O_RDWR)
         os.dup2(nothing, 0)
         os.dup2(nothing, 1)
-        serve(listening)
+        serve(listening, silence)
         code = 0
     except BaseException:  # noqa: BLE001 the boundary of a process: what is unknown is told once, with its place
         traceback.print_exc(file=sys.stderr)

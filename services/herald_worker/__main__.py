@@ -7,6 +7,7 @@ listens   io.herald.Worker (socket handed over by the service manager)
 calls     io.herald.Agent, io.herald.Git, io.herald.Config, io.herald.Gateway
 reads     the snapshot of herald-config
 writes    $HERALD_STATE/worker: worker.sqlite, runs/, mirrors/
+options   --once works off the queue, then exits
 signals   SIGTERM stops (runs go on and are adopted by the next start), SIGHUP compiles the configuration
 exit      0 after SIGTERM, 1 after a failure that a restart may cure, 2 for wrong use
 """
@@ -16,7 +17,7 @@ from herald import names, service
 
 def main() -> None:
     """Start the service."""
-    service.run(names.WORKER, "herald_worker.serving:serve", __doc__)
+    service.run(names.WORKER, "herald_worker.serving:serve", __doc__, can_once=True)
 
 
 if __name__ == "__main__":

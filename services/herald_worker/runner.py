@@ -10,6 +10,7 @@ import os
 import sqlite3
 import time
 import uuid
+from functools import partial
 
 from herald import clock, events, journal, names
 from herald.bus import client
@@ -21,7 +22,7 @@ from herald_worker import posts, tasks
 from herald_worker.card import propose
 from herald_worker.mirror import Mirror
 from herald_worker.runfolder import End, RunFolder, died, parse_lines
-from herald_worker.settling import Settlement, settle
+from herald_worker.settling import Settlement, back_to_queue, settle
 from herald_worker.starting import Going, Starter
 
 _BUSY_PAUSE = 1.0
@@ -82,28 +83,30 @@ class Runner:
     async def cancel_running(self, project: str | None, task: str | None, by: str) -> Task:
         """Ask a going run to end. Raises NotFound, Conflict."""
         shown, run = await self._database.write(lambda connection: tasks.mark_cancelled(connection, project, task, by))
-        RunFolder(run).cancel()
+        with contextlib.suppress(FileNotFoundError):  # it has ended in this very moment
+            await asyncio.to_thread(RunFolder(run).cancel)
         return shown
 
     async def _start(self) -> Going | None:
         """Give the next due task a run: files first, then the row, then the start."""
-        task = await self._database.read(tasks.next_due)
-        if task is None:
-            return None
-        project = self._snapshot.get().projects.get(task.project)
-        if project is None or not project.enabled:
-            reason = "is not configured any more" if project is None else "is disabled"
-            await self._refuse(task, f"the project {task.project} {reason}; bring it back and send the message again")
-            return await self._start()
-        run = RunFolder(f"{task.id}-{task.attempt + 1}-{uuid.uuid4().hex[:6]}")
-        await asyncio.to_thread(run.create, b"")
-        if not await self._database.write(lambda connection: tasks.begin(connection, task, run.run)):
-            await asyncio.to_thread(run.remove)
-            return await self._start()
-        self.committed()
-        going = Going(run, task, project)
-        self._going[run.run] = going
-        return going
+        while task := await self._database.read(tasks.next_due):
+            project = self._snapshot.get().projects.get(task.project)
+            if project is None or not project.enabled:
+                reason = "is not configured any more" if project is None else "is disabled"
+                await self._refuse(
+                    task, f"the project {task.project} {reason}; bring it back and send the message again"
+                )
+                continue
+            run = RunFolder(f"{task.id}-{task.attempt + 1}-{uuid.uuid4().hex[:6]}")
+            await asyncio.to_thread(run.create, b"")
+            if not await self._database.write(partial(tasks.begin, task=task, run=run.run)):
+                await asyncio.to_thread(run.remove)
+                continue
+            self.committed()
+            going = Going(run, task, project)
+            self._going[run.run] = going
+            return going
+        return None
 
     async def _refuse(self, task: tasks.Due, reason: str) -> None:
         def write(connection: sqlite3.Connection) -> None:
@@ -149,13 +152,8 @@ class Runner:
         journal.info(f"back to the queue: {reason}", project=project.name, task=str(task.id), run=run.run)
         until = clock.text(time.time() + pause)
 
-        def write(connection: sqlite3.Connection) -> None:
-            tasks.end_run(connection, run.run, "unbegun", "", 0.0, {})
-            tasks.forget_place(connection, task.id)
-            tasks.requeue(connection, task.id, delay_until=until, counts=False, reason=reason)
-
-        await self._database.write(write)
-        await asyncio.to_thread(going.run.remove)
+        await self._database.write(lambda connection: back_to_queue(connection, run.run, task.id, reason, until))
+        await asyncio.to_thread(run.remove)
         self.committed()
 
     async def _failed_before_start(self, going: Going, error: HeraldError) -> None:

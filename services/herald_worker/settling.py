@@ -65,6 +65,20 @@ def settle(connection: sqlite3.Connection, settlement: Settlement) -> bool:
     return True
 
 
+def back_to_queue(connection: sqlite3.Connection, run: str, task: int, reason: str, until: str) -> None:
+    """A run that never began: no attempt, no crash; the task is queued again unless somebody cancelled it meanwhile."""
+    tasks.end_run(connection, run, "unbegun", "", 0.0, {})
+    row = tasks.row_of(connection, str(task))
+    if not row["cancelled_by"]:
+        tasks.forget_place(connection, task)
+        tasks.requeue(connection, task, delay_until=until, counts=False, reason=reason)
+        return
+    tasks.end(connection, task, "cancelled", "", f"cancelled by {row['cancelled_by']}")
+    text = f"Task {task} was cancelled by {row['cancelled_by']} before it began."
+    key = f"run-{run}-notice"
+    posts.add(connection, posts.NewPost(key, row["project"], "notice", text, answers=row["key"], last=True))
+
+
 def _crashed(connection: sqlite3.Connection, settlement: Settlement, row: sqlite3.Row) -> None:
     crashes = row["crashes"] + 1
     connection.execute("UPDATE tasks SET crashes = ? WHERE id = ?", (crashes, settlement.task))
@@ -107,7 +121,14 @@ def _over(connection: sqlite3.Connection, settlement: Settlement, row: sqlite3.R
     if end.outcome == "denied":
         _said(connection, settlement, row, last=False)
         tasks.end(connection, settlement.task, "blocked", "denied", end.message)
-        _post(connection, settlement, row, "notice", f"Task {settlement.task} is blocked: {end.message}", last=True)
+        _post(
+            connection,
+            settlement,
+            row,
+            "notice",
+            f"Task {settlement.task} is blocked: {end.message}{_branch_left(end)}",
+            last=True,
+        )
         return
     _said(connection, settlement, row, last=False)
     tasks.end(connection, settlement.task, "failed", end.outcome, end.message)

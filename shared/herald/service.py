@@ -7,6 +7,7 @@ line, sockets from the service manager, readiness, watchdog, signals, the journa
 import argparse
 import asyncio
 import contextlib
+import fcntl
 import importlib
 import inspect
 import logging
@@ -91,6 +92,7 @@ class Service:
 
     async def run(self, main: "Main") -> None:
         """Run until SIGTERM, or until a task dies."""
+        self._lock_state()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stopping.set)
@@ -112,6 +114,17 @@ class Service:
                 server.close()
             for close in reversed(self._closers):
                 await close()
+
+    def _lock_state(self) -> None:
+        """One process of a service for each state folder. Raises Unavailable; the lock ends with the process."""
+        path = os.path.join(self.state, "lock")
+        try:
+            self._lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Unavailable(f"another herald-{self.name} runs on {self.state}; stop it first") from error
+        except OSError as error:
+            raise Unavailable(f"{path}: {error.strerror}; the state folder must be writable") from error
 
     def _hang_up(self) -> None:
         if self._reload is not None and self._tasks is not None and not self.stopping.is_set():
@@ -147,7 +160,7 @@ class Service:
 Main = Callable[[Service], Awaitable[None]]
 
 
-def run(name: str, main: str | Main, doc: str) -> None:
+def run(name: str, main: str | Main, doc: str, *, can_once: bool = False) -> None:
     """The start file's one call: parse, run, exit. `doc` is the start file's man page, shown by --help.
 
     Exit status 0 after SIGTERM, 1 after a failure that a restart may cure, 2 for wrong use.
@@ -156,7 +169,8 @@ def run(name: str, main: str | Main, doc: str) -> None:
         prog=f"herald-{name}", description=inspect.cleandoc(doc), formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--version", action="version", version=__version__)
-    parser.add_argument("--once", action="store_true", help="do what is due, then exit")
+    if can_once:
+        parser.add_argument("--once", action="store_true", help="do what is due, then exit")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, handlers=[_ToJournal()])
     if isinstance(main, str):
@@ -164,7 +178,7 @@ def run(name: str, main: str | Main, doc: str) -> None:
         main = getattr(importlib.import_module(module), function)
     assert not isinstance(main, str)
     try:
-        asyncio.run(Service(name, once=arguments.once).run(main))
+        asyncio.run(Service(name, once=can_once and arguments.once).run(main))
     except HeraldError as error:
         journal.error(f"{name} cannot run: {error.message}")
         notify.status(error.message)

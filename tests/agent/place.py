@@ -123,9 +123,6 @@ class Instance:
         self._connection.close()
         return self.process.wait(_PATIENCE)
 
-    def descendants(self) -> list[psutil.Process]:
-        return psutil.Process(self.process.pid).children(recursive=True)
-
 
 class Place:
     """One project named pounce, with its clone and remote, and a state folder."""

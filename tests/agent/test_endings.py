@@ -1,6 +1,5 @@
 """Deadline, cancel, SIGTERM and kills: the run ends soon, says how, keeps what was done, and leaves no process."""
 
-import os
 import signal
 import time
 from typing import Any
@@ -23,6 +22,12 @@ def begin(place: Place, prompt: str, **parameters: Any) -> tuple[Instance, RunFi
 def end(instance: Instance) -> None:
     assert instance.receive() == {"parameters": {"state": "ended"}}
     assert instance.wait() == 0
+
+
+def child_of(instance: Instance) -> psutil.Process:
+    """The agent itself, not what it has started."""
+    (child,) = psutil.Process(instance.process.pid).children()
+    return child
 
 
 def sleeping(number: int) -> list[psutil.Process]:
@@ -109,8 +114,7 @@ def test_a_child_that_holds_the_output_open_does_not_delay_the_end(place: Place)
 def test_kill_9_of_the_agent_is_a_crash(place: Place) -> None:
     instance, files = begin(place, "sleep 60")
     wait_for(lambda: files.progress, "progress")
-    (agent,) = instance.descendants()
-    agent.kill()
+    child_of(instance).kill()
     end(instance)
     assert files.end["outcome"] == "crash"
     assert "signal 9" in files.end["message"]
@@ -154,8 +158,7 @@ def test_kill_9_of_claude_while_a_tool_is_running(real: Place) -> None:
     instance, files = begin(real, "[[bash touch begun; sleep 617; echo b]]")
     worktree = real.state / "agent/worktrees/pounce/agent+pounce-1"
     wait_for((worktree / "begun").exists, "the tool")
-    claude = next(each for each in instance.descendants() if each.parent().pid == instance.process.pid)  # type: ignore[union-attr]
-    claude.kill()
+    child_of(instance).kill()
     end(instance)
     assert files.end["outcome"] == "crash"
     assert sleeping(617) == []  # Bash runs in a session of its own, and is found all the same
@@ -164,8 +167,8 @@ def test_kill_9_of_claude_while_a_tool_is_running(real: Place) -> None:
 def test_kill_9_of_the_driver_takes_claude_along(real: Place, api: Any) -> None:
     instance, files = begin(real, "[[hang]]")
     api.wait_for_request("hang")
-    (claude,) = instance.descendants()
-    os.kill(instance.process.pid, signal.SIGKILL)
+    claude = child_of(instance)
+    instance.process.kill()
     instance.wait()
     claude.wait(5)
     assert files.read("result") == ""

@@ -100,13 +100,3 @@ def test_discard_of_a_head_that_is_not_there_keeps_the_branch(place: Place) -> N
 @pytest.mark.parametrize("parameters", [{"branch": "--all", "head": "1" * 40}, {"branch": "a", "head": "HEAD"}])
 def test_discard_takes_names_and_hashes_only(place: Place, parameters: dict[str, str]) -> None:
     assert place.call("Discard", **parameters)["error"] == "io.herald.Agent.Invalid"
-
-
-def test_several_acts_on_one_connection_are_answered(place: Place) -> None:
-    from tests.agent.place import Instance
-
-    instance = Instance(place.environment)
-    for _ in range(3):
-        instance.send("Discard", {"project": "pounce", "branch": "agent/pounce-1", "head": place.base})
-        assert instance.receive()["parameters"]["removed"] is True
-    assert instance.wait() == 0

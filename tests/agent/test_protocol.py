@@ -5,6 +5,7 @@ import os
 import socket
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.agent.place import Instance, Place, RunFiles, git, is_locked, wait_for
@@ -70,9 +71,9 @@ def test_a_second_run_is_busy_while_the_only_slot_is_taken_and_its_cell_stays_em
     first.receive()
     second, refused = place.start("create b.txt: b")
     assert error_of(second.receive()) == "Busy"
+    second.wait()
     assert refused.read("lock") == ""
     assert not refused.is_locked()
-    second.wait()
     files.cancel()
     first.receive()
     first.wait()
@@ -91,10 +92,10 @@ def test_a_workspace_takes_one_run_although_a_slot_is_free(place: Place) -> None
     reply = second.receive()
     assert error_of(reply) == "Busy"
     assert "at work in pounce" in reply["parameters"]["message"]
+    second.wait()
     assert not is_locked(place.state / "agent/slots/slot.1")
     assert error_of(place.call("Prepare", have=[])) == "Busy"
     assert error_of(place.call("Discard", branch="agent/pounce-1", head=place.base)) == "Busy"
-    second.wait()
     files.cancel()
     first.wait()
 
@@ -152,7 +153,7 @@ def test_a_killed_driver_takes_its_agent_along_and_frees_its_locks(place: Place)
     instance, files = place.start("sleep 60")
     instance.receive()
     wait_for(lambda: files.progress, "progress")
-    (agent,) = instance.descendants()
+    (agent,) = psutil.Process(instance.process.pid).children()
     instance.process.kill()
     instance.wait()
     agent.wait(5)

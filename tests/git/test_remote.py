@@ -1,5 +1,6 @@
 """Remotes over ssh and https: what reaches git's environment, and what a refusal is told as."""
 
+import shutil
 import socket
 import threading
 import time
@@ -12,6 +13,8 @@ from herald_git import remote
 from herald_git.remote import Remote
 from tests.git.conftest import Workbench
 from tests.support import repositories
+
+needs_ssh = pytest.mark.skipif(shutil.which("ssh") is None, reason="ssh is not installed")
 
 
 @pytest.fixture
@@ -36,7 +39,9 @@ def silent_port() -> Iterator[int]:
             connection.close()
 
 
-@pytest.mark.parametrize("url", ["https://127.0.0.1:{}/o/n.git", "ssh://git@127.0.0.1:{}/o/n.git"])
+@pytest.mark.parametrize(
+    "url", ["https://127.0.0.1:{}/o/n.git", pytest.param("ssh://git@127.0.0.1:{}/o/n.git", marks=needs_ssh)]
+)
 def test_a_remote_that_hangs_is_unavailable_within_the_deadline(bench: Workbench, silent_port: int, url: str) -> None:
     bench.configure(url.format(silent_port))
     started = time.monotonic()
@@ -48,7 +53,12 @@ def test_a_remote_that_hangs_is_unavailable_within_the_deadline(bench: Workbench
 
 
 @pytest.mark.parametrize(
-    "url", ["https://127.0.0.1:1/o/n.git", "ssh://git@127.0.0.1:1/o/n.git", "git@host.invalid:o/n"]
+    "url",
+    [
+        "https://127.0.0.1:1/o/n.git",
+        pytest.param("ssh://git@127.0.0.1:1/o/n.git", marks=needs_ssh),
+        pytest.param("git@host.invalid:o/n", marks=needs_ssh),
+    ],
 )
 def test_a_remote_that_is_not_there_is_unavailable(bench: Workbench, url: str) -> None:
     bench.configure(url)

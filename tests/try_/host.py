@@ -21,7 +21,7 @@ def main() -> None:
     known = units.load(folder)
     environment = {"PATH": os.environ["PATH"], "MARK": os.environ["MARK"], "RUNTIME": runtime}
 
-    def serve(listening: Callable[[], None]) -> None:
+    def serve(listening: Callable[[], None], _: int) -> None:
         inetd = Inetd(
             known, runtime=runtime, state=runtime, environment=lambda name: environment, stop_within=stop_within()
         )

@@ -33,7 +33,10 @@ def test_an_instance_gets_the_connection_as_stdin_and_no_listening_socket(host: 
     host.on_connect("i", INSTANCE)
     host.start()
     assert host.ask("i", '[name for name in os.environ if name.startswith("LISTEN")]') == "[]"
-    assert host.ask("i", "[os.path.basename(os.readlink('/proc/self/fd/%d' % fd))[:6] for fd in (1, 2)]").count("pipe:[") == 2
+    assert (
+        host.ask("i", "[os.path.basename(os.readlink('/proc/self/fd/%d' % fd))[:6] for fd in (1, 2)]").count("pipe:[")
+        == 2
+    )
 
 
 def test_nobody_reads_the_stdin_of_the_command(host: Host) -> None:
@@ -175,7 +178,10 @@ def test_a_service_without_a_sign_of_life_is_aborted_and_replaced(host: Host) ->
     second = int(host.ask("a", "os.getpid()"))
     assert second != first
     assert "aborted" in host.stderr
-    assert host.ask("a", "os.environ['WATCHDOG_USEC'], os.environ['WATCHDOG_PID'] == str(os.getpid())") == "('500000', True)"
+    assert (
+        host.ask("a", "os.environ['WATCHDOG_USEC'], os.environ['WATCHDOG_PID'] == str(os.getpid())")
+        == "('500000', True)"
+    )
 
 
 def test_a_service_that_gives_signs_of_life_is_left_alone(host: Host) -> None:
@@ -250,7 +256,9 @@ def test_a_stderr_that_nobody_reads_stops_nobody(host: Host) -> None:
     host.long_running("a", SERVER)
     host.start(read_stderr=False)
     for _ in range(20):
-        assert host.ask("a", "os.write(2, b'x' * 999 + b'\\n') and [os.write(2, b'y' * 63 + b'\\n') for _ in range(5000)][0]")
+        assert host.ask(
+            "a", "os.write(2, b'x' * 999 + b'\\n') and [os.write(2, b'y' * 63 + b'\\n') for _ in range(5000)][0]"
+        )
     assert host.stop() == 0
 
 

@@ -92,7 +92,9 @@ def test_truth_values() -> None:
 def test_the_target_wants_every_socket_and_every_long_running_service() -> None:
     wanted = value(FOLDER / "herald.target", "Unit", "Wants").split()
     assert sorted(wanted) == sorted(path.name for path in SOCKETS + LONG_RUNNING)
-    assert sorted(units.load(FOLDER).services) == sorted(f"herald-{each}" for each in (*names.LONG_RUNNING, *names.ON_CONNECT))
+    assert sorted(units.load(FOLDER).services) == sorted(
+        f"herald-{each}" for each in (*names.LONG_RUNNING, *names.ON_CONNECT)
+    )
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
@@ -154,7 +156,9 @@ def test_every_unit_has_its_place_in_the_table() -> None:
     )
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is missing: apt-get install systemd")
+@pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd-analyze is missing: apt-get install systemd"
+)
 def test_systemd_accepts_the_files(tmp_path: Path) -> None:
     programs = tmp_path / "venv" / "bin"
     programs.mkdir(parents=True)

@@ -1,0 +1,218 @@
+"""A message becomes a commit, a vote and a push: every way it can go, and what each way leaves alone."""
+
+from pathlib import Path
+
+from tests.support import repositories
+from tests.support.herald import Site
+from tests.support.repositories import git
+
+
+def dirty(site: Site) -> None:
+    """Somebody is at work in the clone: another branch, something staged, something not, something untracked."""
+    repositories.commit(site.clone, {"own.txt": "mine\n"}, "Own work", branch="topic")
+    (site.clone / "own.txt").write_text("mine, changed\n")
+    (site.clone / "staged.txt").write_text("staged\n")
+    git(site.clone, "add", "staged.txt")
+    (site.clone / "untracked.txt").write_text("untracked\n")
+
+
+def agent_branches(site: Site) -> list[str]:
+    return [name for name in git(site.clone, "branch", "--format=%(refname:short)").split() if name.startswith("agent")]
+
+
+def test_a_vote_for_it_pushes_exactly_one_branch_with_that_file(tmp_path: Path) -> None:
+    with Site(tmp_path) as site:
+        dirty(site)
+        before = site.checkout()
+        herald = site.start()
+        herald.say("create hello.txt: hi", "+1")
+        posts = herald.finish()
+
+        ((branch, head),) = site.pushed().items()
+        assert branch.startswith("agent/sample-")
+        assert git(site.remote.path, "show", f"{head}:hello.txt") == "hi"
+        assert git(site.remote.path, "rev-list", f"{site.base}..{head}") == head
+        assert site.remote.heads() == {"main": site.base, branch: head}
+        assert [update[0] for update in site.remote.updates()] == [f"refs/heads/{branch}"]
+        assert site.checkout() == before
+        lines = posts.splitlines()
+        assert all(line.startswith("[sample] ") for line in lines)
+        assert "[sample] Ready to push — 1 commit. Create hello.txt" in lines
+        assert any(line.startswith(f"[sample] Pushed — {branch} at {head[:12]}") for line in lines)
+        assert "task done: 1, proposal pushed: 1" in herald.stderr
+
+
+def test_a_vote_against_it_pushes_nothing_and_the_branch_is_gone(tmp_path: Path) -> None:
+    with Site(tmp_path) as site:
+        dirty(site)
+        before = site.checkout()
+        herald = site.start()
+        herald.say("create hello.txt: hi", "👎🏽")
+        posts = herald.finish()
+
+        assert site.pushed() == {}
+        assert site.remote.updates() == []
+        assert agent_branches(site) == []
+        assert site.checkout() == before
+        assert "[sample] Discarded — agent/sample-" in posts
+
+
+def test_without_a_vote_nothing_is_pushed_until_a_later_run_brings_one(tmp_path: Path) -> None:
+    with Site(tmp_path) as site:
+        dirty(site)
+        before = site.checkout()
+        first = site.start()
+        first.say("create hello.txt: hi")
+        assert "Ready to push — 1 commit." in first.finish()
+        assert site.remote.updates() == []
+        (branch,) = agent_branches(site)
+        assert f"waits for a vote: sample {branch}" in first.stderr
+
+        second = site.start()
+        second.say("+1")
+        posts = second.finish()
+
+        head = git(site.clone, "rev-parse", branch)
+        assert site.pushed() == {branch: head}
+        assert "Ready to push" not in posts, "what was printed by the run before is not printed again"
+        assert f"Pushed — {branch}" in posts
+        assert site.checkout() == before
+
+
+def test_a_new_task_continues_the_open_card_and_replaces_it(tmp_path: Path) -> None:
+    with Site(tmp_path) as site:
+        herald = site.start()
+        herald.say("create one.txt: 1", "create two.txt: 2", "+1", "+1")
+        posts = herald.finish(0)
+
+        ((branch, head),) = site.pushed().items()
+        assert site.subjects(head) == ["Create one.txt", "Create two.txt"]
+        assert "Ready to push — 2 commits. " in posts
+        assert len(site.remote.updates()) == 1, "the second vote found nothing to vote on"
+        assert "nothing of sample waits for a vote" in posts
+        assert agent_branches(site) == [branch]
+        assert [each["kind"] for each in site.events.seen if each["kind"].startswith("proposal")] == [
+            "proposal.open", "proposal.superseded", "proposal.open", "proposal.approved", "proposal.pushing",
+            "proposal.pushed",
+        ]  # fmt: skip
+
+
+def test_in_path_mode_the_checkout_is_put_back(tmp_path: Path) -> None:
+    with Site(tmp_path) as site:
+        repositories.commit(site.clone, {"own.txt": "mine\n"}, "Own work", branch="topic")
+        (site.clone / ".git/info/exclude").write_text("ignored.txt\n")
+        (site.clone / "ignored.txt").write_text("ignored\n")
+        site.configure(workspace="path")
+        before = site.checkout()
+        herald = site.start()
+        herald.say("create hello.txt: hi", "+1", "create other.txt: ho", "-1")
+        herald.finish()
+
+        ((_branch, head),) = site.pushed().items()
+        assert git(site.remote.path, "show", f"{head}:hello.txt") == "hi"
+        after = site.checkout()
+        assert {**after, "index": b""} == {**before, "index": b""}  # the index also holds times of files
+
+
+def test_in_path_mode_a_dirty_tree_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    with Site(tmp_path) as site:
+        dirty(site)
+        site.configure(workspace="path")
+        before = site.checkout()
+        herald = site.start()
+        herald.say("create hello.txt: hi")
+        posts = herald.finish(1)
+
+        assert "has uncommitted changes; commit or stash them, then send the task again" in posts
+        assert agent_branches(site) == []
+        assert site.checkout() == before
+        assert "task failed: 1" in herald.stderr
+
+
+def test_a_project_that_needs_no_vote_is_pushed_at_once_and_says_so(tmp_path: Path) -> None:
+    with Site(tmp_path) as site:
+        site.configure(git={"push_requires_approval": False})
+        herald = site.start()
+        herald.say("create hello.txt: hi")
+        posts = herald.finish()
+
+        assert len(site.pushed()) == len(site.remote.updates()) == 1
+        assert "This project is open" in posts
+        assert "Pushed — agent/sample-" in posts
+
+
+def test_without_auto_commit_changes_stay_in_the_worktree_and_there_is_no_card(tmp_path: Path) -> None:
+    with Site(tmp_path) as site:
+        site.configure(git={"auto_commit": False})
+        before = site.checkout()
+        herald = site.start()
+        herald.say("shell echo hi > hello.txt; pwd")
+        posts = herald.finish()
+
+        (worktree,) = (site.state / "agent" / "worktrees" / "sample").iterdir()
+        assert (worktree / "hello.txt").read_text() == "hi\n"
+        assert str(worktree) in posts
+        assert "uncommitted" in posts
+        assert "Ready to push" not in posts
+        assert site.checkout() == before
+        git(site.clone, "worktree", "remove", "--force", str(worktree))
+
+
+def test_with_auto_commit_what_the_agent_left_is_committed_with_the_message(tmp_path: Path) -> None:
+    with Site(tmp_path) as site:
+        herald = site.start()
+        herald.say("shell echo hi > hello.txt", "👍🏿")
+        herald.finish()
+
+        ((_branch, head),) = site.pushed().items()
+        assert site.subjects(head) == ["shell echo hi > hello.txt"]
+        assert git(site.remote.path, "show", f"{head}:hello.txt") == "hi"
+
+
+def test_a_branch_moved_at_the_remote_after_its_card_voids_the_vote(tmp_path: Path) -> None:
+    with Site(tmp_path) as site:
+        herald = site.start()
+        herald.say("create hello.txt: hi")
+        site.events.wait("proposal.open")
+        (branch,) = agent_branches(site)
+        foreign = git(site.remote.path, "commit-tree", "-m", "Foreign", "-p", site.base, f"{site.base}^{{tree}}")
+        git(site.remote.path, "update-ref", f"refs/heads/{branch}", foreign)
+        herald.say("+1")
+        posts = herald.finish(1)
+
+        assert site.pushed() == {branch: foreign}
+        assert site.remote.updates() == []
+        assert f"Not pushed — the vote on {branch} is void: {branch} is at {foreign[:12]}, not at nothing" in posts
+        assert "proposal void: 1" in herald.stderr
+
+
+def test_a_branch_moved_in_the_clone_changes_nothing_about_what_is_pushed(tmp_path: Path) -> None:
+    with Site(tmp_path) as site:
+        herald = site.start()
+        herald.say("create hello.txt: hi")
+        site.events.wait("proposal.open")
+        (proposal,) = herald.proposals()
+        branch, head = proposal["branch"], proposal["head"]
+        moved = git(site.clone, "commit-tree", "-m", "Moved", "-p", head, f"{site.base}^{{tree}}")
+        git(site.clone, "update-ref", f"refs/heads/{branch}", moved)
+        herald.say("+1")
+        herald.finish()
+
+        assert site.pushed() == {branch: head}
+        assert git(site.clone, "rev-parse", branch) == moved
+
+
+def test_a_refused_push_is_told_and_can_be_proposed_again(tmp_path: Path) -> None:
+    with Site(tmp_path) as site:
+        herald = site.start()
+        site.remote.refuse("not on a Friday")
+        herald.say("create hello.txt: hi", "+1")
+        site.events.wait("proposal.refused")
+        site.remote.accept()
+        herald.say("!push", "+1")
+        posts = herald.finish(1)
+
+        assert "not on a Friday" in posts
+        assert "Proposed: agent/sample-" in posts
+        assert len(site.pushed()) == len(site.remote.updates()) == 1
+        assert "proposal pushed: 1, proposal refused: 1" in herald.stderr
