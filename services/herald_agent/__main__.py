@@ -9,7 +9,7 @@ Writes:   the clone of the project; the descriptors of its caller; below $HERALD
           branches/ worktrees/ homes/ tmp/
 Obeys:    HERALD_AGENT=claude|standin, HERALD_CLAUDE=path of the CLI, HERALD_AGENT_HOME (try mode: the login of the
           user); SIGTERM ends a run within seconds, its outcome is then `stopped`
-Exits:    0 the act is answered, or the connection ended before; 1 an error that nobody expected, with its traceback in the journal
+Exits:    0 the act is answered, or the connection ended before; 1 an unexpected error, its traceback in the journal
 """
 
 import sys

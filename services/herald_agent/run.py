@@ -12,7 +12,7 @@ import stat
 import time
 from typing import NamedTuple
 
-from herald import notify, snapshot
+from herald import journal, notify, snapshot
 from herald.bus.oneshot import Call
 from herald.errors import Invalid
 from herald_agent import locks
@@ -43,6 +43,7 @@ class Request(NamedTuple):
 def run(call: Call) -> None:
     """Take the locks, answer `started`, do the work, answer `ended`."""
     begun = time.monotonic()
+    journal.debug("called", run=call.parameters["run"])
     request = Request(**call.parameters)
     settings = snapshot.read()
     project = settings.project(request.project)
@@ -54,6 +55,7 @@ def run(call: Call) -> None:
     locks.keep(run=request.lock, slot=slot, workspace=workspace)
     locks.begin(request.lock)
     call.reply({"state": "started"}, continues=True)
+    journal.debug("started", run=request.run)
     notify.status(f"run {request.run} of {project.name}")
 
     from herald_agent.work import work  # what the run itself needs is loaded after the answer

@@ -97,6 +97,7 @@ def _work(request: Request, project: Project, stop: StopSignal, temporary: str, 
     if os.fstat(request.base_pack).st_size:
         repository.import_pack(request.base_pack)
     workspace = open_workspace(project, repository, request.branch, request.base, request.title)
+    journal.debug("workspace is ready", run=request.run)
     order = claude.Order(
         command=command,
         folder=workspace.folder,

@@ -88,11 +88,11 @@ def _unknown_key(model: type[Section], path: Path) -> str:
 def _section_at(model: type[Section], path: Path) -> type[Section]:
     for part in path:
         if isinstance(part, str):
-            model = _section_of(model.model_fields[part].annotation) or model
+            model = section_of(model.model_fields[part].annotation) or model
     return model
 
 
-def _section_of(annotation: Any) -> type[Section] | None:
+def section_of(annotation: Any) -> type[Section] | None:
     """The section that a field holds, by itself or as the entries of its list."""
     for each in (annotation, *get_args(annotation)):
         if isinstance(each, type) and issubclass(each, Section):
@@ -105,7 +105,7 @@ def _places(model: type[Section], path: tuple[str, ...]) -> list[tuple[str, ...]
     found: list[tuple[str, ...]] = []
     for name, field in model.model_fields.items():
         found.append((*path, name))
-        inner = _section_of(field.annotation)
+        inner = section_of(field.annotation)
         if inner is not None:
             found += _places(inner, (*path, name))
     return found

@@ -44,13 +44,14 @@ class Given(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """A command as somebody gave it, and what a handler works with."""
+    """A command as somebody gave it, and what a handler works with; `patient` is the worker for what takes minutes."""
 
     key: str
     author: Author
     given: Given
     history: Callable[[str], Awaitable[list[Quote]]]
     worker: Worker
+    patient: Worker
     config: Config
 
 

@@ -2,11 +2,8 @@
 
 import os
 
-from herald.bus.client import peer
 from herald.errors import Unavailable
-from herald.interfaces.config import Config
 from herald.interfaces.gateway import Gateway
-from herald.interfaces.worker import Worker
 from herald.service import Service
 from herald.snapshot import Current
 from herald_gateway import records
@@ -17,9 +14,6 @@ from herald_gateway.lanes import Lanes
 from herald_gateway.outbox import Outbox
 from herald_gateway.terminal import Terminal
 
-_COMPILE_DEADLINE = 60.0
-"""Seconds for herald-config, which is started by the call and reads the whole configuration."""
-
 
 async def main(service: Service) -> None:
     """Open the state, hand over what waits from before, serve."""
@@ -28,7 +22,7 @@ async def main(service: Service) -> None:
     outbox = Outbox(database, _files_folder(service))
     terminal = Terminal(outbox)
     outbox.add(terminal)
-    handover = Handover(database, outbox, snapshot, peer(Worker), peer(Config, _COMPILE_DEADLINE))
+    handover = Handover(database, outbox, snapshot)
     lanes = Lanes(database, handover.act)
     intake = Intake(database, snapshot, lanes)
     acting = service.task(lanes.run(), "lanes")

@@ -4,6 +4,7 @@ import traceback
 from functools import partial
 
 from herald import journal
+from herald.bus.client import peer
 from herald.database import Database
 from herald.errors import Busy, HeraldError, Unavailable
 from herald.interfaces.config import Config
@@ -16,18 +17,25 @@ from herald_gateway.meaning import Meaning, Vote, read_message
 from herald_gateway.outbox import Draft, Outbox
 from herald_gateway.records import Recorded
 
+_PROPOSE_DEADLINE = 240.0
+"""Seconds for a look into the remote and into the clone, each of which may take two minutes."""
+
+_COMPILE_DEADLINE = 60.0
+"""Seconds for herald-config, which is started by the call and reads the whole configuration."""
+
 _CUT_SHORT = "Herald was interrupted while it did this. Look whether it is done before you say it again."
 
 
 class Handover:
     """Acts on a message, says what has to be said about it, and marks it done."""
 
-    def __init__(self, database: Database, outbox: Outbox, snapshot: Current, worker: Worker, config: Config) -> None:
+    def __init__(self, database: Database, outbox: Outbox, snapshot: Current) -> None:
         self._database = database
         self._outbox = outbox
         self._snapshot = snapshot
-        self._worker = worker
-        self._config = config
+        self._worker = peer(Worker)
+        self._patient = peer(Worker, _PROPOSE_DEADLINE)
+        self._config = peer(Config, _COMPILE_DEADLINE)
 
     async def act(self, message: Recorded) -> None:
         """Act on one message. Raises Unavailable or Busy when it has to be tried again: what it did carries the key."""
@@ -81,6 +89,7 @@ class Handover:
             given=invocation.given,
             history=partial(self._history, message),
             worker=self._worker,
+            patient=self._patient,
             config=self._config,
         )
         if command.effect == "keyed":

@@ -67,7 +67,7 @@ async def push(asked: Asked) -> str:
     project = asked.given.project
     if not project:
         return "Which project? The form is !push [project]; in a project's channel it may be left out."
-    proposals = await asked.worker.Propose(key=asked.key, project=project, author=asked.author)
+    proposals = await asked.patient.Propose(key=asked.key, project=project, author=asked.author)
     if not proposals:
         return f"Nothing to push in {project}: every branch of its agent is pushed, discarded or open as a card."
     return "\n".join(
@@ -135,7 +135,7 @@ TABLE = {
             "once",
             cancel,
         ),
-        Command("push", (_PROJECT,), "propose what the agent committed and nobody proposed", "operator", "keyed", push),
+        Command("push", (_PROJECT,), "propose what the agent committed and nobody proposed", "operator", "once", push),
         Command("reload", (), "put the changed configuration in force", "operator", "once", reload),
         Command("help", (), "this list", "reader", "none", explain),
     )

@@ -25,6 +25,7 @@ _PACK_SECONDS = 300.0
 def fetch(call: Call) -> None:
     """The method Fetch."""
     pack: int = call.parameters["pack"]
+    journal.debug("called", project=call.parameters["project"])
     try:
         if not stat.S_ISREG(os.fstat(pack).st_mode):
             raise Invalid("pack must be a regular file")
@@ -33,6 +34,7 @@ def fetch(call: Call) -> None:
         origin = remote.of_project(project)
         with repository.locked(project.name) as own:
             call.reply(own.mended(lambda: _fetch_and_pack(own, origin, have, pack)))
+            journal.debug("fetched", project=project.name)
             own.tidy()
     finally:
         os.close(pack)

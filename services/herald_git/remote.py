@@ -12,6 +12,7 @@ from herald_git import command
 
 _FILE_URL = re.compile(r"file://(?:localhost)?(?=/)")
 _HTTPS = re.compile(r"https://(?:[^/@]*@)?([^/:]+)(?::\d+)?/(.+?)(?:\.git)?/?$")
+_IDLE_WORDS = ("hint:", "warning: redirecting", "Please make sure you have the correct", "and the repository exists.")
 _PASSWORD = re.compile(r"(://)[^/\s@]*:[^/\s@]*@")
 
 
@@ -58,7 +59,7 @@ def is_own_fault(words: str) -> bool:
 def spoken(words: str) -> str:
     """The last lines that git said, without passwords, short enough to be shown."""
     lines = [line.strip() for line in words.splitlines()]
-    lines = [line for line in lines if line and not line.startswith(("hint:", "warning: redirecting"))]
+    lines = [line for line in lines if line and not line.startswith(_IDLE_WORDS)]
     return _PASSWORD.sub(r"\1", "; ".join(lines[-4:]))[-600:] or "nothing"
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from herald import clock
+from herald import clock, names
 from herald.bus import blocking
 from herald.errors import HeraldError
 from herald_try import agent, environment, project, settling, units
@@ -128,7 +128,8 @@ def _compile() -> dict[str, Any]:
     try:
         return blocking.call("config", "Reload", deadline=_RELOAD_DEADLINE)
     except HeraldError as error:
-        raise Missing(f"the configuration cannot be compiled ({error.message}): `./install.sh try` again") from error
+        in_force = os.path.exists(names.snapshot_path())
+        return {"applied": False, "generation": int(in_force), "problems": [], "notices": [error.message]}
 
 
 def _problems(compiled: dict[str, Any], name: str) -> list[str]:

@@ -27,6 +27,8 @@ def of_services(place: Place, boot_id: str, agent: Agent, caller: Mapping[str, s
         "PATH": caller.get("PATH", os.defpath),
         "LANG": "C.UTF-8",
     }
+    if "HERALD_DEBUG" in caller:
+        common["HERALD_DEBUG"] = caller["HERALD_DEBUG"]
     own_keys = {name: caller[name] for name in ("HOME", "SSH_AUTH_SOCK") if name in caller}
     further = {f"herald-{names.AGENT}": agent.environment, f"herald-{names.GIT}": own_keys}
 

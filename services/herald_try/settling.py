@@ -12,7 +12,7 @@ from herald_try.posts import Follower
 
 _PAUSE = 0.1
 _PAGE = 500
-_GOING = {"approved", "pushing"}
+_GOING = {"approved", "pushing", "rejected"}
 _FAILURES = ("task.failed", "task.parked", "task.blocked", "proposal.refused", "proposal.void")
 _SUCCESSES = ("task.done", "task.cancelled", "proposal.pushed", "proposal.discarded")
 
@@ -55,7 +55,7 @@ class Tally:
 
 
 def wait_until_idle(follower: Follower) -> None:
-    """Return when no task is queued or running, nothing is being pushed and every post is printed.
+    """Return when no task is queued or running, nothing is being pushed or discarded and every post is printed.
 
     Raises HeraldError when the worker or the gateway stays away.
     """

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Literal
 
-from herald import events
+from herald import events, journal
 from herald.bus import callers, limits
 from herald.database import Database
 from herald.errors import Conflict, Denied, Invalid
@@ -63,6 +63,7 @@ class WorkerApi(worker.Worker):
             raise Invalid("the task is empty")
         new = tasks.NewTask(key, project, kind, _clean(text), speaker, [_clean_quote(each) for each in history or []])
         enqueued = await self._database.write(lambda connection: tasks.enqueue(connection, new))
+        journal.debug("enqueued", project=project, task=enqueued["task"])
         self._runner.committed()
         return enqueued
 

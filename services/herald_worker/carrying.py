@@ -91,6 +91,7 @@ class Carrier:
         except HeraldError as error:
             result = PushResult(outcome="refused", reason=error.message)
         if result["outcome"] == "pushed":
+            await self._forget(step)
             await self._finish(step, "pushed", "")
         elif result["outcome"] == "moved":
             await self._finish(step, "void", result["reason"])
@@ -119,9 +120,15 @@ class Carrier:
             reason = error.message
         except HeraldError as error:
             reason = error.message
-        with contextlib.suppress(HeraldError):
-            await Mirror(project.name).discard(step.head)
+        await self._forget(step)
         await self._finish(step, "discarded", reason)
+
+    async def _forget(self, step: Step) -> None:
+        """The mirror need not offer and keep apart what is decided; its objects stay."""
+        mirror = Mirror(step.project)
+        with contextlib.suppress(HeraldError):
+            await mirror.discard(step.head)
+            await mirror.tidy()
 
     async def _finish(self, step: Step, state: str, reason: str) -> None:
         texts = {

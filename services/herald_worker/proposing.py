@@ -39,16 +39,16 @@ class Proposer:
         try:
             base = await self._runner.starter.fetch(project, pack)
             mirror = Mirror(project.name)
+            known = await mirror.known()
             fd = os.open(pack, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             try:
-                prepared = await self._agent.Prepare(
-                    project=project.name, have=await mirror.known(), pack=FileDescriptor(fd)
-                )
+                prepared = await self._agent.Prepare(project=project.name, have=known, pack=FileDescriptor(fd))
             finally:
                 os.close(fd)
             made = []
             for branch in prepared["branches"]:
-                proposal = await self._propose_one(project, mirror, branch, base, pack)
+                taken = None if branch["head"] in known else pack
+                proposal = await self._propose_one(project, mirror, branch, base, taken)
                 made += [proposal] if proposal is not None else []
         finally:
             with_no_trace(pack)
@@ -56,13 +56,15 @@ class Proposer:
         return made
 
     async def _propose_one(
-        self, project: Project, mirror: Mirror, branch: Branch, base: str, pack: str
+        self, project: Project, mirror: Mirror, branch: Branch, base: str, pack: str | None
     ) -> Proposal | None:
+        """Propose one branch; `pack` is None when its head was taken over from a run before."""
         name, head = branch["name"], branch["head"]
         if await self._database.read(lambda connection: proposals.proposed(connection, project.name, name, head)):
             return None
         run = f"found-{head[:12]}-{uuid.uuid4().hex[:6]}"
-        await mirror.import_run(run, pack, head, base, _MOST_PACK)
+        if pack is not None:
+            await mirror.import_run(run, pack, head, base, _MOST_PACK)
         if await mirror.is_ancestor(head, base):
             return None
         end = died("", "")._replace(outcome="ok", head=head, base=base, branch=name)

@@ -60,6 +60,7 @@ class Starter:
         branch, base = task.branch, task.base
         if not base:
             branch, base = await self._branch_and_base(project, run)
+        journal.debug("base known", run=run.run)
         session = task.session or str(uuid.uuid4())
         mirror = Mirror(project.name)
         had = await self._database.read(lambda connection: tasks.known_to_clone(connection, project.name))
@@ -67,6 +68,7 @@ class Starter:
         words = prompt.compose(project, branch, task.author, task.history, task.text)
         await asyncio.to_thread(_write_prompt, run, words)
         await self._database.write(lambda connection: tasks.place(connection, task.id, branch, base, session))
+        journal.debug("handed over", run=run.run)
         with contextlib.ExitStack() as stack:
             fds: dict[str, FileDescriptor] = {}
             for name, flags in _PASSED.items():

@@ -7,6 +7,7 @@ not imported; `herald.service` bridges the loggers of libraries to here.
 import importlib
 import os
 import sys
+import time
 from typing import Any
 
 from herald.masking import mask
@@ -52,9 +53,9 @@ def _write(priority: int, message: str, project: str, task: str, run: str, field
 
 
 def debug(message: str, *, project: str = "", task: str = "", run: str = "", **fields: str) -> None:
-    """For whoever looks for a fault; written with HERALD_DEBUG=1 only."""
+    """For whoever looks for a fault or lost time; written with HERALD_DEBUG=1 only, with the monotonic time."""
     if _verbose:
-        _write(_DEBUG, message, project, task, run, fields)
+        _write(_DEBUG, message, project, task, run, {**fields, "at": f"{time.monotonic():.6f}"})
 
 
 def info(message: str, *, project: str = "", task: str = "", run: str = "", **fields: str) -> None:

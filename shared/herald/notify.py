@@ -6,6 +6,7 @@ The address is kept and taken out of the environment at import, so that no child
 import array
 import os
 import socket
+import time
 
 import sdnotify
 
@@ -31,9 +32,7 @@ def stopping() -> None:
 
 def reloading() -> None:
     """The unit reads its configuration again; `ready` ends it."""
-    with open("/proc/uptime", encoding="ascii") as file:
-        microseconds = int(float(file.read().split()[0]) * 1e6)
-    _notifier.notify(f"RELOADING=1\nMONOTONIC_USEC={microseconds}")
+    _notifier.notify(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
 
 def watchdog() -> None:

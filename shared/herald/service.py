@@ -114,6 +114,8 @@ class Service:
                 server.close()
             for close in reversed(self._closers):
                 await close()
+            # The loop takes its handlers along; a second signal must not turn an ordinary end into a violent one.
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 
     def _lock_state(self) -> None:
         """One process of a service for each state folder. Raises Unavailable; the lock ends with the process."""
@@ -182,6 +184,9 @@ def run(name: str, main: str | Main, doc: str, *, can_once: bool = False) -> Non
     except HeraldError as error:
         journal.error(f"{name} cannot run: {error.message}")
         notify.status(error.message)
+        sys.exit(1)
+    except Exception as error:  # noqa: BLE001 - the boundary of the process: told where the operator looks, masked
+        _report(error)
         sys.exit(1)
 
 

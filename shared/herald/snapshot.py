@@ -109,6 +109,8 @@ def read(path: str | None = None) -> Snapshot:
             return decode(file.read())
     except FileNotFoundError:
         return EMPTY
+    except OSError as error:
+        raise Unavailable(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise Unavailable(f"{path} is damaged ({error}); `heraldctl reload` compiles it anew") from error
 

@@ -22,9 +22,11 @@ def clean_end() -> Iterator[None]:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
+def place(tmp_path: Path) -> Iterator[Place]:
     """A project in worktree mode, with the stand-in."""
-    return Place(tmp_path)
+    place = Place(tmp_path)
+    yield place
+    place.close()
 
 
 @pytest.fixture(scope="session")

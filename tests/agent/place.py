@@ -151,6 +151,7 @@ class Place:
             "CLAUDE_STANDIN_SHELL": "1",
         }
         self.runs = 0
+        self._instances: list[Instance] = []
         self.configure(**settings)
 
     def configure(self, *, max_active: int = 1, **settings: Any) -> None:
@@ -171,6 +172,18 @@ class Place:
         project = snapshot.Project(**given)
         body = snapshot.Snapshot(1, "", "", max_active, 1800.0, (), {"pounce": project})
         (self.state / "config" / "snapshot.json").write_bytes(snapshot.encode(body))
+
+    def instance(self, notify: Path | None = None) -> Instance:
+        """A process that waits for its call."""
+        self._instances.append(Instance(self.environment, notify=notify))
+        return self._instances[-1]
+
+    def close(self) -> None:
+        """End what a test that failed has left."""
+        for instance in self._instances:
+            instance.hang_up()
+            instance.process.kill()
+            instance.process.wait()
 
     def start(
         self,
@@ -196,7 +209,7 @@ class Place:
             "deadline": 60.0,
             "title": "A title",
         } | parameters
-        instance = Instance(self.environment, notify=notify)
+        instance = self.instance(notify)
         descriptors = [os.open(files.folder / name, os.O_RDWR) for name in RUN_FILES]
         call |= {name: index for index, name in enumerate(RUN_FILES)}
         instance.send("Run", call, tuple(descriptors), more=True)
@@ -214,7 +227,7 @@ class Place:
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Prepare or Discard on a new instance; the whole reply."""
-        instance = Instance(self.environment)
+        instance = self.instance()
         descriptors: list[int] = []
         if method == "Prepare":
             pack = self.folder / "prepared.pack"

@@ -1,7 +1,5 @@
 """Path mode: the run works in the project's folder, and what was checked out there is put back."""
 
-from pathlib import Path
-
 import pytest
 
 from tests.agent.place import Place, git, wait_for
@@ -9,9 +7,10 @@ from tests.agent.test_worktree import kill_orphans
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
+def place(place: Place) -> Place:
     """A project in path mode."""
-    return Place(tmp_path, workspace="path")
+    place.configure(workspace="path")
+    return place
 
 
 def test_the_run_works_in_the_folder_and_its_checkout_is_put_back(place: Place) -> None:

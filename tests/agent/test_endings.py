@@ -93,7 +93,7 @@ def test_sigterm_before_the_agent_has_begun_is_stopped_too(place: Place) -> None
 
 
 def test_an_idle_instance_ends_at_once_on_sigterm(place: Place) -> None:
-    instance = Instance(place.environment)
+    instance = place.instance()
     instance.process.send_signal(signal.SIGTERM)
     assert instance.process.wait(5) in (0, -signal.SIGTERM)
     instance.hang_up()
@@ -178,9 +178,9 @@ def test_kill_9_of_the_driver_takes_claude_along(real: Place, api: Any) -> None:
 @pytest.mark.parametrize("resume", [False, True])
 def test_a_session_is_resumed_and_one_that_is_gone_is_begun_anew(real: Place, api: Any, resume: bool) -> None:
     session = "0f7a3c5e-7f1d-4f5e-8f3a-0123456789ab"
-    first = real.run("[[text first]]", session=session, resume=resume)
+    first = real.run("[[text first]]", session=session, resume=resume, branch="agent/pounce-1")
     assert first.end["outcome"] == "ok"
-    second = real.run("[[text second]]", session=session, resume=not resume)
+    second = real.run("[[text second]]", session=session, resume=not resume, branch="agent/pounce-1")
     assert second.end["outcome"] == "ok"
     assert second.end["session"] == session
     assert "[[text first]]" in str(api.requests()[-1]["body"]["messages"])

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.agent.place import Instance, Place, RunFiles, git, is_locked, wait_for
+from tests.agent.place import Place, RunFiles, git, is_locked, wait_for
 
 
 def error_of(reply: dict[str, object]) -> str:
@@ -143,7 +143,7 @@ def test_a_call_that_can_never_succeed_is_refused(place: Place, parameters: dict
 
 
 def test_half_a_request_does_nothing(place: Place) -> None:
-    instance = Instance(place.environment)
+    instance = place.instance()
     instance.send_bytes(b'{"method":"io.herald.Agent.Discard","parameters":{"pro')
     assert instance.wait() == 0
     assert not (place.state / "agent").exists()

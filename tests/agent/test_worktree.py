@@ -142,8 +142,8 @@ def test_only_the_runs_branch_counts_when_the_agent_switched_away(place: Place) 
 
 
 def test_a_detached_head_changes_nothing_of_that(place: Place) -> None:
-    command = "echo 1 > one && git add one && git commit -qm One && git checkout -q --detach && git commit -q --allow-empty -m X"
-    files = place.run(f"shell {command}")
+    command = "echo 1 > one && git add one && git commit -qm One && git checkout -q --detach && "
+    files = place.run(f"shell {command} git commit -q --allow-empty -m X")
     assert files.end["commits"] == 1
     assert "left branch agent/pounce-1" in files.end["message"]
 

@@ -126,7 +126,10 @@ class Installation:
         with (
             ours,
             subprocess.Popen(
-                [sys.executable, "-m", "herald_config"], env=self.environment, stdin=theirs, stderr=subprocess.PIPE
+                [sys.executable, "-m", "herald_config"],
+                env=self.environment,
+                stdin=theirs.fileno(),
+                stderr=subprocess.PIPE,
             ) as process,
         ):
             theirs.close()

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from herald_config import document, project_file, schemas, server_file
 from herald_config.section import Section
-from herald_config.validation import _section_of, validated
+from herald_config.validation import section_of, validated
 from tests.config.installation import ROOT
 
 ETC = ROOT / "packaging" / "etc"
@@ -24,7 +24,7 @@ def keys_of(model: type[Section], path: tuple[str | int, ...] = ()) -> Iterator[
     """Every key with its field; of a list of sections, those of the first entry."""
     for name, field in model.model_fields.items():
         yield (*path, name), field
-        inner = _section_of(field.annotation)
+        inner = section_of(field.annotation)
         if inner is not None:
             entry = (name, 0) if isinstance(field.default, tuple) else (name,)
             yield from keys_of(inner, (*path, *entry))

@@ -10,6 +10,7 @@ import threading
 
 import pytest
 
+from herald.signature import signature_of
 from herald.snapshot import EMPTY, Operator, Project
 from tests.config.installation import Installation, compiled_of, places
 
@@ -212,6 +213,31 @@ def test_edits_during_reloads_end_with_the_last_one_in_force(herald: Installatio
 
     assert generations == sorted(generations)
     assert herald.snapshot().projects["demo"].display_name == "edit 099"
+
+
+EDITED_MEANWHILE = """
+import sys
+def step(event, arguments):
+    if event == "open" and str(arguments[0]).endswith("b.yaml") and texts:
+        with open(sys.argv[1], "w") as file:
+            file.write(texts.pop())
+texts = [sys.argv[2]]
+from herald_config import compiler
+sys.addaudithook(step)
+assert compiler.reload()["applied"]
+"""
+
+
+def test_an_edit_of_a_file_that_was_read_already_is_read_again(herald: Installation) -> None:
+    file = herald.project("a")
+    herald.project("b")
+    text = file.read_text() + "display_name: edited\n"
+
+    command = [sys.executable, "-c", EDITED_MEANWHILE, str(file), text]
+    subprocess.run(command, env=herald.environment, check=True, timeout=60)
+
+    assert herald.snapshot().projects["a"].display_name == "edited"
+    assert herald.snapshot().signature == signature_of(str(herald.config))
 
 
 KILLED = """

@@ -1,4 +1,4 @@
-"""A message becomes a commit, a vote and a push: every way it can go, and what each way leaves alone."""
+"""What becomes of commits and votes, beyond the plain thread: continued cards, modes of work, moved branches."""
 
 from pathlib import Path
 
@@ -18,65 +18,6 @@ def dirty(site: Site) -> None:
 
 def agent_branches(site: Site) -> list[str]:
     return [name for name in git(site.clone, "branch", "--format=%(refname:short)").split() if name.startswith("agent")]
-
-
-def test_a_vote_for_it_pushes_exactly_one_branch_with_that_file(tmp_path: Path) -> None:
-    with Site(tmp_path) as site:
-        dirty(site)
-        before = site.checkout()
-        herald = site.start()
-        herald.say("create hello.txt: hi", "+1")
-        posts = herald.finish()
-
-        ((branch, head),) = site.pushed().items()
-        assert branch.startswith("agent/sample-")
-        assert git(site.remote.path, "show", f"{head}:hello.txt") == "hi"
-        assert git(site.remote.path, "rev-list", f"{site.base}..{head}") == head
-        assert site.remote.heads() == {"main": site.base, branch: head}
-        assert [update[0] for update in site.remote.updates()] == [f"refs/heads/{branch}"]
-        assert site.checkout() == before
-        lines = posts.splitlines()
-        assert all(line.startswith("[sample] ") for line in lines)
-        assert "[sample] Ready to push — 1 commit. Create hello.txt" in lines
-        assert any(line.startswith(f"[sample] Pushed — {branch} at {head[:12]}") for line in lines)
-        assert "task done: 1, proposal pushed: 1" in herald.stderr
-
-
-def test_a_vote_against_it_pushes_nothing_and_the_branch_is_gone(tmp_path: Path) -> None:
-    with Site(tmp_path) as site:
-        dirty(site)
-        before = site.checkout()
-        herald = site.start()
-        herald.say("create hello.txt: hi", "👎🏽")
-        posts = herald.finish()
-
-        assert site.pushed() == {}
-        assert site.remote.updates() == []
-        assert agent_branches(site) == []
-        assert site.checkout() == before
-        assert "[sample] Discarded — agent/sample-" in posts
-
-
-def test_without_a_vote_nothing_is_pushed_until_a_later_run_brings_one(tmp_path: Path) -> None:
-    with Site(tmp_path) as site:
-        dirty(site)
-        before = site.checkout()
-        first = site.start()
-        first.say("create hello.txt: hi")
-        assert "Ready to push — 1 commit." in first.finish()
-        assert site.remote.updates() == []
-        (branch,) = agent_branches(site)
-        assert f"waits for a vote: sample {branch}" in first.stderr
-
-        second = site.start()
-        second.say("+1")
-        posts = second.finish()
-
-        head = git(site.clone, "rev-parse", branch)
-        assert site.pushed() == {branch: head}
-        assert "Ready to push" not in posts, "what was printed by the run before is not printed again"
-        assert f"Pushed — {branch}" in posts
-        assert site.checkout() == before
 
 
 def test_a_new_task_continues_the_open_card_and_replaces_it(tmp_path: Path) -> None:
@@ -152,7 +93,7 @@ def test_without_auto_commit_changes_stay_in_the_worktree_and_there_is_no_card(t
         (worktree,) = (site.state / "agent" / "worktrees" / "sample").iterdir()
         assert (worktree / "hello.txt").read_text() == "hi\n"
         assert str(worktree) in posts
-        assert "uncommitted" in posts
+        assert "Uncommitted changes are in" in posts
         assert "Ready to push" not in posts
         assert site.checkout() == before
         git(site.clone, "worktree", "remove", "--force", str(worktree))

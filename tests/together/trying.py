@@ -15,6 +15,8 @@ from typing import IO, Self
 
 import pytest
 
+from tests.support.processes import arguments, marked
+
 _PATIENCE = 60.0
 
 
@@ -26,21 +28,9 @@ def program() -> str:
     return str(path)
 
 
-def processes_of(state: Path) -> dict[int, str]:
-    """Every living process that has to do with a state folder: by its environment, arguments or folder."""
-    found = {}
-    word = str(state).encode()
-    for folder in Path("/proc").iterdir():
-        if not folder.name.isdigit() or int(folder.name) == os.getpid():
-            continue
-        with contextlib.suppress(OSError):
-            arguments = (folder / "cmdline").read_bytes()
-            if (folder / "stat").read_bytes().rpartition(b")")[2].split()[0] in {b"Z", b"X"}:
-                continue
-            place = str((folder / "cwd").readlink()).encode()
-            if word in (folder / "environ").read_bytes() or word in arguments or word in place:
-                found[int(folder.name)] = arguments.replace(b"\0", b" ").decode(errors="replace")
-    return found
+def processes_of(state: Path) -> dict[int, list[str]]:
+    """Every living process that has to do with a state folder, and its arguments."""
+    return {pid: arguments(pid) for pid in marked(str(state)) if pid != os.getpid()}
 
 
 class Try:
@@ -134,8 +124,8 @@ class Try:
         """The process whose arguments hold a word."""
         until = time.monotonic() + _PATIENCE
         while time.monotonic() < until:
-            for pid, arguments in processes_of(self.state).items():
-                if word in arguments:
+            for pid, words in processes_of(self.state).items():
+                if any(word in each for each in words):
                     return pid
             time.sleep(0.02)
         raise AssertionError(f"no process with {word} in its arguments")
@@ -146,13 +136,14 @@ class Try:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        refused = self.process.poll() == 3  # then it started nothing, and the state folder may be somebody else's
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
-        until = time.monotonic() + 5
+        until = time.monotonic() + (0 if refused else 5)
         while processes_of(self.state) and time.monotonic() < until:
             time.sleep(0.02)
-        for pid in processes_of(self.state):
+        for pid in () if refused else processes_of(self.state):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         for reader in self._readers:

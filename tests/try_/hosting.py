@@ -7,54 +7,16 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
+
+from tests.support.processes import marked, wait_for
 
 _ROOT = Path(__file__).parents[2]
 _PATIENCE = 20.0
-
-_T = TypeVar("_T")
-
-
-def wait_for(condition: Callable[[], _T], what: str, patience: float = _PATIENCE) -> _T:
-    """The first true value of a condition; fails the test when there is none in time."""
-    until = time.monotonic() + patience
-    while not (value := condition()):
-        assert time.monotonic() < until, f"not within {patience:g} s: {what}"
-        time.sleep(0.01)
-    return value
-
-
-def processes_with(mark: str) -> set[int]:
-    """Every living process whose environment carries a mark, whoever its parent is."""
-    found = set()
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError):
-            if mark.encode() in Path("/proc", name, "environ").read_bytes() and _lives(name):
-                found.add(int(name))
-    return found
-
-
-def _lives(pid: str) -> bool:
-    return _state(pid) not in {"Z", "X", ""}
-
-
-def _state(pid: str) -> str:
-    try:
-        return Path("/proc", pid, "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return ""
-
-
-def send(pid: int, number: signal.Signals) -> None:
-    """Kill or stop a process, and wait until it is: a service that waits in accept() might still take a call."""
-    os.kill(pid, number)
-    states = {"T"} if number == signal.SIGSTOP else {"Z", "X", ""}
-    wait_for(lambda: _state(str(pid)) in states, f"process {pid} obeys {number.name}")
 
 
 class Host:
@@ -157,7 +119,7 @@ class Host:
 
     def left(self) -> set[int]:
         """The processes that live."""
-        return processes_with(f"MARK={self.mark}")
+        return set(marked(self.mark))
 
     def wait(self) -> int:
         """The exit code of the command, when it and all its processes are gone."""

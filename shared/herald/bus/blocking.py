@@ -9,7 +9,7 @@ from typing import Any
 from herald import names
 from herald.bus import limits
 from herald.bus.frames import Frames, close_all
-from herald.errors import Busy, Invalid, Unavailable, of_code
+from herald.errors import Busy, HeraldError, Invalid, Unavailable, of_code
 
 
 def call(
@@ -92,15 +92,24 @@ def _send(
         message["more"] = True
     try:
         frames.send(message, fds)
+    except TimeoutError as error:
+        raise Unavailable(f"herald-{service} does not take the call {method} in") from error
     except ConnectionError as error:
-        raise Busy(f"herald-{service} has no place for another connection") from error
+        raise _ended(service) from error
+
+
+def _ended(service: str) -> HeraldError:
+    """What a reset means: systemd resets a connection to a unit that has no place for another one."""
+    if service in names.ON_CONNECT:
+        return Busy(f"herald-{service} has no place for another connection")
+    return Unavailable(f"herald-{service} ended the connection before it answered")
 
 
 def _reply(service: str, frames: Frames) -> tuple[dict[str, Any], bool]:
     try:
         received = frames.receive()
-    except ConnectionError:
-        received = None
+    except ConnectionError as error:
+        raise _ended(service) from error
     if received is None:
         raise Unavailable(f"herald-{service} ended the connection before it answered")
     message, descriptors = received

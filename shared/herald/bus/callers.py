@@ -91,25 +91,25 @@ def leaves(token: contextvars.Token[Caller]) -> None:
 def identify(connection: socket.socket) -> Caller:
     """Who is at the other end, by the kernel's word."""
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    _pid, uid, _gid = struct.unpack("3i", credentials)
+    _pid, uid, gid = struct.unpack("3i", credentials)
     if names.mode() != "system":
         return Caller("person" if uid == os.getuid() else "stranger", _user(uid), uid)
     service = _service_users().get(uid)
     if service is not None:
         return Caller("service", service, uid)
-    if uid == 0 or _in_group(connection):
+    if uid == 0 or _in_group(connection, gid):
         return Caller("person", _user(uid), uid)
     return Caller("stranger", _user(uid), uid)
 
 
-def _in_group(connection: socket.socket) -> bool:
+def _in_group(connection: socket.socket, gid: int) -> bool:
     try:
         wanted = grp.getgrnam(_GROUP).gr_gid
     except KeyError:
         return False
     groups = array.array("I")
     groups.frombytes(connection.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, 65536 * groups.itemsize))
-    return wanted in groups
+    return wanted == gid or wanted in groups  # the kernel's list need not hold the primary group
 
 
 @functools.cache

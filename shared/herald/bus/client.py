@@ -6,18 +6,28 @@ made again after a connection broke in the middle.
 """
 
 import asyncio
-import inspect
+import contextlib
 import random
 import socket
-from collections.abc import AsyncIterator
-from typing import Any, TypeVar, cast
+from collections.abc import AsyncIterator, Callable
+from typing import Any, NamedTuple, TypeVar, cast
 
-from asyncvarlink import VarlinkClientProtocol, VarlinkErrorReply, VarlinkInterface, VarlinkTransport
-from asyncvarlink.conversion import ConversionError
+from asyncvarlink import (
+    FileDescriptorArray,
+    VarlinkClientProtocol,
+    VarlinkInterface,
+    VarlinkMethodCall,
+    VarlinkMethodReply,
+    VarlinkMethodSignature,
+    varlinksignature,
+)
+from asyncvarlink.conversion import ConversionError, FileDescriptorVarlinkType
+from asyncvarlink.types import JSONObject
 
 from herald import names
 from herald.bus import limits, varlink
-from herald.errors import Invalid, Unavailable, of_code
+from herald.bus.wire import Gathering, Transport
+from herald.errors import Failed, HeraldError, Invalid, Unavailable, of_code
 from herald.interfaces.interface import Interface
 
 _I = TypeVar("_I", bound=Interface)
@@ -27,31 +37,39 @@ class Lost(Unavailable):
     """The connection ended before the answer: the call may or may not have been carried out."""
 
 
-class _Transport(VarlinkTransport):
-    RECV_BUFFER_SIZE = 1 << 16
+class _Protocol(Gathering, VarlinkClientProtocol):
+    """A service that breaks the rules of the wire has ended the connection."""
 
+    def refuse(self, reason: str) -> None:
+        self.connection_lost(ConnectionAbortedError(reason))
 
-class _Protocol(VarlinkClientProtocol):
-    """Closing a connection under a call that nobody awaits any more is no error worth a line in the journal."""
+    def error_received(self, err: Exception, data: bytes, fds: FileDescriptorArray | None) -> None:  # noqa: ARG002
+        self.stop(f"not a Varlink message: {err}")
+
+    def request_received(self, obj: JSONObject, fds: FileDescriptorArray | None) -> None:
+        if self._pending:
+            super().request_received(obj, fds)
+        else:
+            self.stop("an answer to nothing")
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.drop()
         pending = list(self._pending)
         super().connection_lost(exc)
-        for call in pending:
+        for call in pending:  # one that nobody awaits any more is not worth a line in the journal
             future = call.future if isinstance(call, self._PendingReply) else call.replies[-1].future
             if future.done() and not future.cancelled():
                 future.exception()
 
 
-class _Connection:
+class _Connection(NamedTuple):
     """One connection, strictly one call at a time."""
 
-    def __init__(self, transport: VarlinkTransport, proxy: Any) -> None:
-        self.transport = transport
-        self.proxy = proxy
+    transport: Transport
+    protocol: _Protocol
 
     @classmethod
-    async def open(cls, path: str, interface: type[VarlinkInterface]) -> "_Connection":
+    async def open(cls, path: str) -> "_Connection":
         """Connect, again and again with jitter; the deadline is the caller's."""
         loop = asyncio.get_running_loop()
         while True:
@@ -66,23 +84,57 @@ class _Connection:
                 raise
             else:
                 protocol = _Protocol()
-                transport = _Transport(loop, connection, connection, protocol)
-                await asyncio.sleep(0)  # lets the transport introduce itself to the protocol
-                return cls(transport, protocol.make_proxy(interface))
+                opened = cls(Transport(loop, connection, connection, protocol), protocol)
+                protocol.connection_made(opened.transport)  # the transport itself does so a moment later
+                return opened
 
     def close(self) -> None:
         """End it, whatever is under way."""
         self.transport.abort()
 
 
+class _Method(NamedTuple):
+    """How one method travels."""
+
+    name: str
+    full_name: str
+    signature: VarlinkMethodSignature
+    list_name: str | None
+
+    def call(self, parameters: dict[str, Any], fds: FileDescriptorArray) -> VarlinkMethodCall:
+        """The message; descriptors are put into `fds`. Raises Invalid."""
+        try:
+            given = self.signature.parameter_type.tojson(parameters, {FileDescriptorVarlinkType: fds})
+        except ConversionError as error:
+            raise Invalid(f"{self.full_name}: {error.message} at {error.location}") from error
+        return VarlinkMethodCall(self.full_name, given, more=self.signature.more)
+
+    def result(self, reply: VarlinkMethodReply) -> Any:
+        """What the reply says. Raises the HeraldError of the reply, and Failed when the types are wrong."""
+        if reply.error is not None:
+            raise _error(reply)
+        try:
+            result = self.signature.return_type.fromjson(reply.parameters)
+        except ConversionError as error:
+            raise Failed(f"the answer of {self.full_name} is wrong: {error.message} at {error.location}") from error
+        return result if self.list_name is None else result[self.list_name]
+
+
+def _error(reply: VarlinkMethodReply) -> HeraldError:
+    code, parameters = reply.error_name, reply.parameters
+    if code == "InvalidParameter":
+        return Invalid(f"parameter {parameters.get('parameter')!r} is missing, unknown or of the wrong type")
+    if code == "PermissionDenied":
+        return of_code("Denied", f"{reply.error_interface}: this user may not call that")
+    return of_code(code, str(parameters.get("message", parameters or code)))
+
+
 class Peer:
     """The callable side of one interface; use `peer`, which gives it the interface's type."""
 
     def __init__(self, interface: type[Interface], deadline: float) -> None:
-        self._typed = interface
-        self._interface = varlink.derive(interface)
-        self._methods = varlink.methods_of(interface)
-        self._lists = {name: varlink.list_parameter(interface, name) for name in self._methods}
+        derived = varlink.derive(interface)
+        self._methods = {name: _method(interface, derived, name) for name in varlink.methods_of(interface)}
         self._service = interface.interface.rpartition(".")[2].lower()
         self._deadline = deadline
         self._keeps = self._service in names.LONG_RUNNING  # any other serves one call, then ends
@@ -93,42 +145,43 @@ class Peer:
         method = self._methods.get(name)
         if method is None:
             raise AttributeError(name)
-        if inspect.isasyncgenfunction(method):
-            return lambda **parameters: self._stream(name, parameters)
-        return lambda **parameters: self._call(name, parameters)
+        carry_out: Callable[[_Method, dict[str, Any]], Any] = self._stream if method.signature.more else self._call
 
-    async def _call(self, name: str, parameters: dict[str, Any]) -> Any:
-        repeatable = "key" in parameters or name.startswith(("Get", "List"))
+        def bound(**parameters: Any) -> Any:
+            return carry_out(method, parameters)
+
+        setattr(self, name, bound)
+        return bound
+
+    async def _call(self, method: _Method, parameters: dict[str, Any]) -> Any:
+        repeatable = "key" in parameters or method.name.startswith(("Get", "List"))
         try:
             async with asyncio.timeout(self._deadline), self._slots:
                 while True:
                     try:
-                        return await self._call_once(name, parameters)
+                        return await self._call_once(method, parameters)
                     except Lost:
                         if not repeatable:
                             raise
                     await asyncio.sleep(random.uniform(0.02, 0.2))
         except TimeoutError as error:
-            raise Unavailable(f"herald-{self._service} did not answer {name} within {self._deadline:g} s") from error
+            raise self._silent(method, error) from error
 
-    async def _call_once(self, name: str, parameters: dict[str, Any]) -> Any:
-        connection = self._take_idle() or await self._open()
-        try:
-            result = await getattr(connection.proxy, name)(**parameters)
-        except VarlinkErrorReply as error:
-            self._put_back(connection)
-            raise self._error(error) from error
-        except ConversionError as error:
-            connection.close()
-            raise Invalid(f"{self._typed.interface}.{name}: {error.message} at {error.location}") from error
-        except OSError as error:
-            connection.close()
-            raise Lost(f"herald-{self._service} ended the connection before it answered {name}") from error
-        except BaseException:
-            connection.close()
-            raise
+    async def _call_once(self, method: _Method, parameters: dict[str, Any]) -> Any:
+        with FileDescriptorArray.new_managed() as fds:
+            call = method.call(parameters, fds)
+            connection = self._take_idle() or await self._open()
+            try:
+                answer = await connection.protocol.call(call, [fd.fileno() for fd in fds])
+            except (OSError, ValueError, TypeError) as error:  # what is no reply is taken for the end
+                connection.close()
+                raise self._lost(method, error) from error
+            except BaseException:
+                connection.close()
+                raise
         self._put_back(connection)
-        return result if self._lists[name] is None else result[self._lists[name]]
+        assert answer is not None
+        return method.result(answer[0])
 
     def _put_back(self, connection: _Connection) -> None:
         if self._keeps:
@@ -145,39 +198,44 @@ class Peer:
 
     async def _open(self) -> _Connection:
         try:
-            return await _Connection.open(names.socket_path(self._service), self._interface)
+            return await _Connection.open(names.socket_path(self._service))
         except OSError as error:
             raise Lost(f"herald-{self._service} cannot be reached: {error}") from error
 
-    async def _stream(self, name: str, parameters: dict[str, Any]) -> AsyncIterator[Any]:
-        try:
-            async with asyncio.timeout(self._deadline):
-                connection = await self._open()
-        except TimeoutError as error:
-            raise Unavailable(f"herald-{self._service} did not answer within {self._deadline:g} s") from error
-        try:
-            async for item in getattr(connection.proxy, name)(**parameters):
-                yield item
-        except VarlinkErrorReply as error:
-            raise self._error(error) from error
-        except OSError as error:
-            raise Lost(f"herald-{self._service} ended the stream {name}") from error
-        finally:
-            connection.close()
+    async def _stream(self, method: _Method, parameters: dict[str, Any]) -> AsyncIterator[Any]:
+        with FileDescriptorArray.new_managed() as fds:
+            call = method.call(parameters, fds)
+            try:
+                async with asyncio.timeout(self._deadline):
+                    connection = await self._open()
+            except TimeoutError as error:
+                raise self._silent(method, error) from error
+            with contextlib.closing(connection):
+                replies = connection.protocol.call_more(call, [fd.fileno() for fd in fds])
+                try:
+                    async with contextlib.aclosing(replies):
+                        async for reply, _ in replies:
+                            yield method.result(reply)
+                except (OSError, ValueError, TypeError) as error:
+                    raise self._lost(method, error) from error
 
-    def _error(self, error: VarlinkErrorReply) -> Exception:
-        code = error.name.rpartition(".")[2]
-        parameters = error.paramstojson()
-        if code == "InvalidParameter":
-            return Invalid(f"parameter {parameters.get('parameter')!r} is missing, unknown or of the wrong type")
-        if code == "PermissionDenied":
-            return of_code("Denied", f"herald-{self._service} does not allow that to this user")
-        return of_code(code, str(parameters.get("message", parameters or code)))
+    def _silent(self, method: _Method, error: TimeoutError) -> Unavailable:
+        del error
+        return Unavailable(f"herald-{self._service} did not answer {method.name} within {self._deadline:g} s")
+
+    def _lost(self, method: _Method, error: Exception) -> Lost:
+        return Lost(f"herald-{self._service} ended the connection before it answered {method.name}: {error}")
 
     def close(self) -> None:
         """End the idle connections."""
         while self._idle:
             self._idle.pop().close()
+
+
+def _method(interface: type[Interface], derived: type[VarlinkInterface], name: str) -> _Method:
+    signature = varlinksignature(getattr(derived, name))
+    assert signature is not None
+    return _Method(name, f"{interface.interface}.{name}", signature, varlink.list_parameter(interface, name))
 
 
 def peer(interface: type[_I], deadline: float = limits.DEADLINE) -> _I:

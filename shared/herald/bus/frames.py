@@ -6,9 +6,9 @@ import os
 import socket
 from typing import Any
 
+from herald.bus import limits
 from herald.errors import Invalid
 
-_MOST_DESCRIPTORS = 16
 _CHUNK = 1 << 16
 
 
@@ -40,7 +40,7 @@ class Frames:
             message = json.loads(text)
             if not isinstance(message, dict):
                 raise ValueError("not an object")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             close_all(descriptors)
             raise Invalid(f"not a JSON object: {error}") from error
         return message, descriptors
@@ -48,7 +48,7 @@ class Frames:
     def _read(self) -> bool:
         size = array.array("i").itemsize
         data, ancillary, _flags, _address = self._connection.recvmsg(
-            _CHUNK, socket.CMSG_SPACE(_MOST_DESCRIPTORS * size), socket.MSG_CMSG_CLOEXEC
+            _CHUNK, socket.CMSG_SPACE(limits.DESCRIPTORS * size), socket.MSG_CMSG_CLOEXEC
         )
         for level, kind, payload in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:

@@ -3,8 +3,12 @@
 FRAME = 8 << 20
 """Bytes of one message. Larger things travel as file descriptors."""
 
+DESCRIPTORS = 16
+"""Descriptors beside one message; the kernel closes further ones."""
+
 CONNECTIONS = 2048
-"""Connections that one long-running service keeps open; further ones wait in the backlog."""
+"""Connections that one long-running service keeps open. A further one takes the place of the one that has been idle
+longest; when none is idle it waits in the backlog."""
 
 BACKLOG = 4096
 

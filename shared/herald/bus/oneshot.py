@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from herald import __version__, journal, notify
+from herald.bus import limits
 from herald.bus.frames import Frames, close_all
 from herald.errors import Failed, HeraldError, Invalid, Unavailable
 
@@ -62,19 +63,20 @@ class Method(NamedTuple):
 def serve(interface: str, methods: dict[str, Method], connection: socket.socket | None = None) -> None:
     """Serve one act, and questions about the interface before it; then the unit ends, and with it every lock it holds.
 
-    Half a request and a clean end are the same: nothing is done.
+    Half a request and a clean end are the same: nothing is done. A caller that says nothing does not keep the place.
     """
     connection = connection or socket.socket(fileno=0)
-    connection.setblocking(True)
     notify.ready()
     frames = Frames(connection, _FRAME)
     while True:
         try:
+            connection.settimeout(limits.PARTIAL_FRAME)
             received = frames.receive()
+            connection.settimeout(None)
         except Invalid as error:
             Call("", {}, frames).send({"error": f"{interface}.{error.code}", "parameters": {"message": error.message}})
             return
-        except ConnectionError:
+        except (ConnectionError, TimeoutError):
             return
         if received is None:
             frames.close()

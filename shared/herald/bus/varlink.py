@@ -16,6 +16,11 @@ def methods_of(interface: type[Interface]) -> dict[str, Callable[..., Any]]:
     return {name: value for name, value in vars(interface).items() if name[0].isupper() and callable(value)}
 
 
+def streams_of(interface: type[Interface]) -> frozenset[str]:
+    """The methods that answer more than once."""
+    return frozenset(name for name, method in methods_of(interface).items() if inspect.isasyncgenfunction(method))
+
+
 def errors_of(interface: type[Interface]) -> dict[str, type[TypedVarlinkErrorReply]]:
     """The error replies of an interface by wire code; each carries a message for people."""
     return {code: _error(interface, code) for code in CLASSES}
@@ -31,14 +36,25 @@ def _error(interface: type[Interface], code: str) -> type[TypedVarlinkErrorReply
     return made
 
 
-def derive(
-    interface: type[Interface], implement: Callable[[str, bool], Callable[..., Any]] | None = None
-) -> type[VarlinkInterface]:
-    """The asyncvarlink interface of a typed one.
+Implement = Callable[[str, bool], Callable[..., Any]]
+"""Gives the coroutine function, or (true) async generator function, that stands behind a method of that name."""
 
-    `implement(name, streams)` gives the coroutine function or async generator function behind a method; without it
-    the methods are stubs, as a caller needs them.
-    """
+
+def _stub(_name: str, streams: bool) -> Callable[..., Any]:
+    """What a caller needs, who only looks at the types."""
+
+    async def single(self: object, **parameters: Any) -> Any:
+        raise NotImplementedError
+
+    async def stream(self: object, **parameters: Any) -> AsyncIterator[Any]:  # noqa: ARG001
+        raise NotImplementedError
+        yield
+
+    return stream if streams else single
+
+
+def derive(interface: type[Interface], implement: Implement = _stub) -> type[VarlinkInterface]:
+    """The asyncvarlink interface of a typed one."""
 
     def body(namespace: dict[str, Any]) -> None:
         namespace["__doc__"] = interface.__doc__
@@ -51,23 +67,10 @@ def derive(
     return made
 
 
-def _varlink_method(
-    name: str, method: Callable[..., Any], implement: Callable[[str, bool], Callable[..., Any]] | None
-) -> Any:
+def _varlink_method(name: str, method: Callable[..., Any], implement: Implement) -> Any:
     signature = inspect.signature(method, eval_str=True)
-    streams = get_origin(signature.return_annotation) is AsyncIterator
-    target = implement(name, streams) if implement else None
-
-    async def stream(self: object, **parameters: Any) -> AsyncIterator[Any]:  # noqa: ARG001
-        assert target is not None
-        async for item in target(**parameters):
-            yield item
-
-    async def single(self: object, **parameters: Any) -> Any:  # noqa: ARG001
-        assert target is not None
-        return await target(**parameters)
-
-    function: Any = stream if streams else single
+    streams = inspect.isasyncgenfunction(method)
+    function: Any = implement(name, streams)
     function.__doc__ = method.__doc__
     function.__name__ = name
     function.__signature__ = signature
