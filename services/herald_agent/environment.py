@@ -73,7 +73,7 @@ def build(project: Project, temporary: str) -> Environment:
         variables["CLAUDE_CONFIG_DIR"] = os.path.join(git["HOME"], ".claude")
     credential = _from_credentials_folder(variables)
     if names.mode() == "try":
-        passed = {name: value for name, value in os.environ.items() if name.startswith(("ANTHROPIC_", "CLAUDE_"))}
+        passed = {name: value for name, value in os.environ.items() if _is_of_claude(name)}
         given = next((name for name in _OWN_CREDENTIALS if passed.get(name)), "")
         if given:
             for name in _OWN_CREDENTIALS:
@@ -81,6 +81,10 @@ def build(project: Project, temporary: str) -> Environment:
             credential = f"{given} of the environment"
         variables |= passed
     return Environment(variables, git, credential or _login(variables), own_login)
+
+
+def _is_of_claude(name: str) -> bool:
+    return name.startswith(("ANTHROPIC_", "CLAUDE_")) or name in _CLI_SETTINGS
 
 
 def _from_credentials_folder(variables: dict[str, str]) -> str:

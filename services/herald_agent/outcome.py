@@ -73,7 +73,7 @@ def _error(finished: Finished, result: dict[str, Any]) -> Outcome:
         return Outcome("context_overflow", f"{words}. Split the task into smaller ones.")
     if cause == "authentication_failed":
         return Outcome("auth", f"{words}. {_login()}")
-    if cause == "billing_error":
+    if cause == "billing_error" or result.get("api_error_status") == 402:
         return Outcome("billing", f"{words}. Check the balance at console.anthropic.com.")
     if result.get("api_error_status") == 429:
         return Outcome("rate_limit", f"{words}. Try again later.")

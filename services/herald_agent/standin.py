@@ -130,7 +130,7 @@ class StandIn:
         self._tell(
             "assistant", message={"content": [{"type": "tool_use", "name": "Bash", "input": {"command": command}}]}
         )
-        with os.popen(command) as pipe:
+        with os.popen(f"exec </dev/null; {command}") as pipe:
             return pipe.read()
 
     def _say(self, text: str) -> None:
@@ -189,7 +189,7 @@ def commit(name: str, message: str) -> str:
 
     git = ["git", "-c", "core.hooksPath=/dev/null", "-c", "commit.gpgSign=false", "--literal-pathspecs"]
     for arguments in (["add", "--force", "--", name], ["commit", "--quiet", "--message", message, "--", name]):
-        done = subprocess.run([*git, *arguments], capture_output=True, text=True)
+        done = subprocess.run([*git, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True)
         if done.returncode != 0:
             words = (done.stderr or done.stdout).strip().splitlines()
             return f"There is no new commit: {words[-1] if words else 'git does not say why'}"

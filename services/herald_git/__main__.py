@@ -30,7 +30,6 @@ from herald_git.push import PUSH
 
 
 def main() -> None:
-    """Start file of herald-git."""
     if len(sys.argv) > 1:
         print(__doc__)
         sys.exit(0 if sys.argv[1] == "--help" else 2)

@@ -12,8 +12,14 @@ from herald_git import command
 
 _FILE_URL = re.compile(r"file://(?:localhost)?(?=/)")
 _HTTPS = re.compile(r"https://(?:[^/@]*@)?([^/:]+)(?::\d+)?/(.+?)(?:\.git)?/?$")
-_IDLE_WORDS = ("hint:", "warning: redirecting", "Please make sure you have the correct", "and the repository exists.")
-_PASSWORD = re.compile(r"(://)[^/\s@]*:[^/\s@]*@")
+_IDLE_WORDS = (
+    "hint:",
+    "warning: redirecting",
+    "Warning: Permanently added",
+    "Please make sure you have the correct",
+    "and the repository exists.",
+)
+_PASSWORD = re.compile(r"(?<=://)[^/\s@:]*:[^/\s@]*@|(?<=https://)[^/\s@]+@")
 
 
 class Remote(NamedTuple):
@@ -38,9 +44,11 @@ class Remote(NamedTuple):
             return None
         for pattern, kind, advice in _REFUSALS:
             if re.search(pattern, words):
-                shown = _PASSWORD.sub(r"\1", self.url)
-                message = advice.format(remote=shown, git_form=_git_form(self.url), said=spoken(words))
-                return kind(message)
+                shown = _PASSWORD.sub("", self.url)
+                hosts = _known_hosts() or "~/.ssh/known_hosts"
+                return kind(
+                    advice.format(remote=shown, git_form=_git_form(self.url), known_hosts=hosts, said=spoken(words))
+                )
         return None
 
 
@@ -60,19 +68,24 @@ def spoken(words: str) -> str:
     """The last lines that git said, without passwords, short enough to be shown."""
     lines = [line.strip() for line in words.splitlines()]
     lines = [line for line in lines if line and not line.startswith(_IDLE_WORDS)]
-    return _PASSWORD.sub(r"\1", "; ".join(lines[-4:]))[-600:] or "nothing"
+    return _PASSWORD.sub("", "; ".join(lines[-4:]))[-600:] or "nothing"
 
 
 def _ssh_command() -> str:
     options = ["BatchMode=yes", "ConnectTimeout=10", "ServerAliveInterval=15", "ServerAliveCountMax=3"]
-    if names.mode() == "system":
-        known_hosts = os.path.join(names.state_folder(names.GIT), "known_hosts")
+    known_hosts = _known_hosts()
+    if known_hosts:
         options += ["StrictHostKeyChecking=accept-new", f'UserKnownHostsFile="{known_hosts}"']
     words = ["ssh", *(word for option in options for word in ("-o", option))]
     key = os.path.join(os.environ.get("CREDENTIALS_DIRECTORY", ""), "git_ssh_key")
     if os.path.isabs(key) and os.path.exists(key):
         words += ["-i", key, "-o", "IdentitiesOnly=yes"]
     return shlex.join(words)
+
+
+def _known_hosts() -> str:
+    """The file of host keys; empty where the caller's own ssh configuration holds."""
+    return os.path.join(names.state_folder(names.GIT), "known_hosts") if names.mode() == "system" else ""
 
 
 def _git_form(url: str) -> str:
@@ -100,7 +113,7 @@ _REFUSALS: tuple[tuple[str, type[HeraldError], str], ...] = (
     (
         r"REMOTE HOST IDENTIFICATION HAS CHANGED|Host key verification failed",
         Failed,
-        "the host key of {remote} is unknown or has changed; check it, then correct the known_hosts file of herald-git",
+        "the host key of {remote} is unknown or has changed; check it, then correct {known_hosts}",
     ),
     (
         r"Permission denied \(|Permission to .* denied|Too many authentication failures|marked as read only",

@@ -102,6 +102,7 @@ class Mirror:
     async def import_run(self, run: str, pack_path: str, head: str, base: str, limit_bytes: int) -> None:
         """Take the commits of a run as `refs/runs/RUN`. The same run and head again: nothing is done.
 
+        `base` is a commit of the mirror that the history must meet; from there on is for `summary` to find out.
         Raises Conflict with the reason when the pack is not what a run may hand over.
         """
         _checked(head, base, run=run)
@@ -112,8 +113,7 @@ class Mirror:
             async with self._unpacked(pack_path, limit_bytes, strict=True) as variables:
                 await self._demand_own_commit(head)
                 await self._demand_complete(head, variables)
-                if not await self._is_ancestor(base, head, variables):
-                    raise Conflict(f"{head[:12]} does not start from {base[:12]}, where the run began")
+                await self._demand_kinship(base, head, variables)
                 await asyncio.to_thread(self._accept)
             outcome = await self._git("update-ref", ref, head, "0" * len(head))
             if "reference already exists" in outcome.words:
@@ -131,10 +131,7 @@ class Mirror:
         """What `head` has beyond the remote's default branch, from the objects themselves."""
         _checked(head, *([base_branch_head] if base_branch_head != _BASE else []))
         async with self._one_act():
-            fork = await self._git("merge-base", base_branch_head, head)
-            if fork.code == 1 and not fork.words:
-                raise Conflict(f"{head[:12]} has no history in common with the remote's default branch")
-            await self._demand(fork)
+            fork = await self._demand_kinship(base_branch_head, head)
             beyond = f"{base_branch_head}..{head}"
             count = await self._git("rev-list", "--count", beyond)
             await self._demand(count)
@@ -142,7 +139,7 @@ class Mirror:
             log = await self._git("log", f"--max-count={_MOST_SUBJECTS}", f"--format=%s%x00{trailer}%x00", beyond)
             await self._demand(log)
             options = ("-r", "-z", "--raw", "--numstat", "--no-renames", "--no-ext-diff", "--no-textconv")
-            diff = await self._git("diff-tree", *options, fork.out.decode().strip(), head)
+            diff = await self._git("diff-tree", *options, fork, head)
             await self._demand(diff)
         texts = [commit_summary.plain(text) for text in log.out.decode(errors="replace").split("\0")]
         numbers = commit_summary.difference(diff.out)
@@ -158,7 +155,10 @@ class Mirror:
         """Whether one commit is in the history of the other (a commit is in its own)."""
         _checked(ancestor, descendant)
         async with self._one_act():
-            return await self._is_ancestor(ancestor, descendant, {})
+            outcome = await self._git("merge-base", "--is-ancestor", ancestor, descendant)
+            if outcome.code not in (0, 1):
+                await self._blame(outcome)
+            return outcome.code == 0
 
     async def drop(self, run: str) -> None:
         """Forget the head of a run; nothing happens when there is none."""
@@ -263,11 +263,13 @@ class Mirror:
         arguments = ("rev-list", "--objects", "--quiet", head, "--not", "--all")
         await self._demand(await self._git(*arguments, variables=variables))
 
-    async def _is_ancestor(self, ancestor: str, descendant: str, variables: dict[str, str]) -> bool:
-        outcome = await self._git("merge-base", "--is-ancestor", ancestor, descendant, variables=variables)
-        if outcome.code not in (0, 1):
-            await self._blame(outcome)
-        return outcome.code == 0
+    async def _demand_kinship(self, base: str, head: str, variables: dict[str, str] | None = None) -> str:
+        """Where the two histories meet; raises Conflict when they never do."""
+        fork = await self._git("merge-base", base, head, variables=variables)
+        if fork.code == 1 and not fork.words:
+            raise Conflict(f"{head[:12]} has no history in common with {base.removeprefix('refs/')[:12]}")
+        await self._demand(fork)
+        return fork.out.decode().strip()
 
     async def _is_complete(self, ref: str, head: str) -> bool:
         """Whether a ref is at `head` already. Reads the commit too: a ref alone would hide a lost pack."""

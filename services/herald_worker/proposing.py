@@ -1,5 +1,6 @@
 """`!push`: branches of agents in the clone that nobody proposed."""
 
+import asyncio
 import os
 import sqlite3
 import uuid
@@ -30,9 +31,14 @@ class Proposer:
         self._database = database
         self._runner = runner
         self._agent = client.peer(Agent, _PREPARE_DEADLINE)
+        self._turns: dict[str, asyncio.Lock] = {}
 
     async def propose(self, project: Project) -> list[Proposal]:
         """Propose every branch under the prefix whose head nobody was asked about. Raises HeraldError."""
+        async with self._turns.setdefault(project.name, asyncio.Lock()):
+            return await self._propose(project)
+
+    async def _propose(self, project: Project) -> list[Proposal]:
         folder = os.path.join(names.state_folder(names.WORKER), "proposing")
         os.makedirs(folder, mode=0o700, exist_ok=True)
         pack = os.path.join(folder, f"{project.name}.pack")

@@ -2,19 +2,19 @@
 
 Writes that wait at the same moment share one commit (group commit), each in a savepoint of its own, so that one
 that fails takes no other along. A database that is damaged is set aside; what can still be read of it is carried
-over into a new one.
+over into a new one (`herald.salvage`).
 """
 
 import asyncio
 import contextlib
+import functools
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from herald import journal
-from herald.durable import set_aside
+from herald import salvage, wal
 from herald.errors import Unavailable
 
 T = TypeVar("T")
@@ -24,8 +24,6 @@ _LOCK_WAIT = 3.0
 """Seconds to wait for a lock that another process holds; below every call's deadline."""
 
 _BATCH = 256
-_PROBES = 100_000
-"""Rows that are looked for one by one in a gap of a damaged table."""
 
 
 class Database:
@@ -112,7 +110,7 @@ def _run_batch(connection: sqlite3.Connection, batch: list[tuple[bool, Work, asy
         if writes:
             connection.execute("COMMIT")
     except sqlite3.Error as error:
-        if connection.in_transaction:
+        with contextlib.suppress(sqlite3.Error):  # often undone already
             connection.execute("ROLLBACK")
         refused = _refusal(error)
         return [(future, None, refused) for _, _, future in batch]
@@ -125,8 +123,10 @@ def _run_one(connection: sqlite3.Connection, work: Work, future: asyncio.Future[
         connection.execute(f"SAVEPOINT {savepoint}")
     try:
         value = work(connection)
-    except Exception as error:  # noqa: BLE001 - handed to the caller as it is
-        if savepoint and connection.in_transaction:
+    except Exception as error:  # handed to the caller as it is
+        if savepoint and isinstance(error, sqlite3.Error) and not connection.in_transaction:
+            raise  # SQLite has undone the whole batch: no room on the disk, no memory
+        if savepoint:
             connection.execute(f"ROLLBACK TO {savepoint}")
             connection.execute(f"RELEASE {savepoint}")
         return future, None, _refusal(error) if isinstance(error, sqlite3.OperationalError) else error
@@ -145,44 +145,79 @@ def _refusal(error: Exception) -> Unavailable:
 
 
 def _open(path: str, migrations: Sequence[str]) -> sqlite3.Connection:
-    connection = _connect(path)
+    """Open, checked and of the current schema; a damaged file is replaced by what can be read of it."""
     try:
-        damage = _damage(connection)
+        salvage.settle(path)
+        damage = _damage_at_sight(path)
         if damage is None:
-            _migrate(connection, path, migrations)
-            return connection
+            connection = _connect(path)
+            try:
+                damage = _damage(connection, wal.committed_frames(f"{path}-wal"))
+                if damage is None:
+                    _migrate(connection, path, migrations)
+                    return connection
+                salvage.rescue(path, damage, lambda new: _create(new, migrations), release=connection.close)
+            except BaseException:
+                connection.close()
+                raise
+        else:
+            salvage.rescue(path, damage, lambda new: _create(new, migrations), release=lambda: None)
+        return _create(path, migrations)
     except sqlite3.OperationalError as error:
-        connection.close()
         raise Unavailable(
             f"{path}: {error}; is another Herald running on this state, or the folder unwritable?"
         ) from error
+    except OSError as error:
+        raise Unavailable(f"{path}: {error.strerror}; the folder must be writable and its disk have room") from error
+
+
+def _create(path: str, migrations: Sequence[str]) -> sqlite3.Connection:
+    """Open a database that is known to be sound, or make one."""
+    connection = _connect(path)
+    try:
+        _damage(connection, 0)
+        _migrate(connection, path, migrations)
     except BaseException:
         connection.close()
         raise
-    connection.close()
-    return _salvage(path, damage, migrations)
-
-
-def _connect(path: str) -> sqlite3.Connection:
-    try:
-        connection = sqlite3.connect(path, timeout=_LOCK_WAIT, isolation_level=None, check_same_thread=False)
-    except sqlite3.OperationalError as error:
-        raise Unavailable(f"{path}: {error}; the folder must exist and be writable for this service") from error
-    connection.row_factory = sqlite3.Row
     return connection
 
 
-def _damage(connection: sqlite3.Connection) -> str | None:
-    """What is wrong with the file, or None."""
+def _connect(path: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=_LOCK_WAIT, isolation_level=None, check_same_thread=False)
+    connection.row_factory = sqlite3.Row
+    connection.text_factory = functools.partial(str, encoding="utf-8", errors="replace")
+    return connection
+
+
+def _damage_at_sight(path: str) -> str | None:
+    """What is wrong with files that SQLite would take for new ones, dropping their log."""
+    log = f"{path}-wal"
+    if not os.path.exists(path) or not os.path.exists(log):
+        return None
+    if os.path.getsize(path) == 0 and os.path.getsize(log) > 0:
+        return "the file is empty, its log is not"
+    try:
+        wal.committed_frames(log)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _damage(connection: sqlite3.Connection, logged: int) -> str | None:
+    """What is wrong with the file, or None. `logged` frames must be in its log."""
     try:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
         found = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+        taken = int(connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1]) if logged else 0
     except sqlite3.OperationalError:
         raise
     except sqlite3.DatabaseError as error:
         return str(error)
+    if found == "ok" and 0 <= taken < logged:
+        return f"{logged - taken} of {logged} frames of its log cannot be read"
     return None if found == "ok" else found
 
 
@@ -194,74 +229,3 @@ def _migrate(connection: sqlite3.Connection, path: str, migrations: Sequence[str
         )
     for number, script in enumerate(migrations[version:], version + 1):
         connection.executescript(f"BEGIN IMMEDIATE;\n{script}\n;PRAGMA user_version={number};\nCOMMIT;")
-
-
-def _salvage(path: str, damage: str, migrations: Sequence[str]) -> sqlite3.Connection:
-    """Set the damaged file aside and carry over every row that can still be read."""
-    aside = set_aside(path)
-    for suffix in ("-wal", "-shm"):
-        if os.path.exists(path + suffix):
-            os.rename(path + suffix, aside + suffix)
-    connection = _connect(path)
-    if _damage(connection) is not None:
-        raise Unavailable(f"{path}: a new database is damaged at once; check the disk")
-    _migrate(connection, path, migrations)
-    carried = 0
-    old = _connect(aside)
-    try:
-        tables = [
-            row[0]
-            for row in connection.execute(
-                "SELECT name FROM sqlite_master WHERE type='table' AND name NOT LIKE 'sqlite_%'"
-            )
-        ]
-        connection.execute("PRAGMA foreign_keys=OFF")
-        for table in tables:
-            carried += _carry_over(old, connection, table)
-        connection.execute("PRAGMA foreign_keys=ON")
-    finally:
-        old.close()
-    journal.error(
-        f"{path} was damaged ({damage}); set aside as {aside}, {carried} rows carried over into a new one", file=aside
-    )
-    return connection
-
-
-def _carry_over(old: sqlite3.Connection, new: sqlite3.Connection, table: str) -> int:
-    columns = [row[1] for row in new.execute(f"PRAGMA table_info({table})")]
-    names = ", ".join(columns)
-    insert = f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({', '.join('?' * len(columns))})"
-    count = 0
-    new.execute("BEGIN IMMEDIATE")
-    for row in _readable(old, table, names):
-        try:
-            count += new.execute(insert, tuple(row)).rowcount
-        except sqlite3.Error:
-            continue  # a row that breaks the table's own rules is part of the damage
-    new.execute("COMMIT")
-    return count
-
-
-def _readable(old: sqlite3.Connection, table: str, names: str) -> Iterator[sqlite3.Row]:
-    """Rows from the start until the damage, from the end until the damage, and in between one by one."""
-    ends: list[int] = []
-    for direction in ("ASC", "DESC"):
-        last = None
-        try:
-            for row in old.execute(f"SELECT rowid, {names} FROM {table} ORDER BY rowid {direction}"):
-                last = row[0]
-                yield row[1:]
-        except sqlite3.Error:
-            pass
-        else:
-            return
-        if last is not None:
-            ends.append(int(last))
-    if len(ends) == 2:
-        for rowid in range(ends[0] + 1, min(ends[1], ends[0] + _PROBES)):
-            try:
-                row = old.execute(f"SELECT {names} FROM {table} WHERE rowid=?", (rowid,)).fetchone()
-            except sqlite3.Error:
-                continue
-            if row is not None:
-                yield row

@@ -8,13 +8,15 @@ _SHAPES = re.compile(
     r"|gh[pousr]_[A-Za-z0-9]{16,}|github_pat_[A-Za-z0-9_]{20,}"  # GitHub
     r"|[MNO][A-Za-z0-9_-]{23,27}\.[A-Za-z0-9_-]{6,7}\.[A-Za-z0-9_-]{27,}"  # Discord bot tokens
     r"|https://(?:[a-z]+\.)?discord(?:app)?\.com/api/(?:v\d+/)?webhooks/\d+/[A-Za-z0-9_-]+"  # Discord webhook URLs
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|\Z)",
     re.DOTALL,
 )
 _CREDENTIAL_VARIABLES = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
 MASK = "[secret]"
 _SHORTEST = 8
 """Shorter values would mask ordinary words."""
+_SHORTEST_LINE = 32
+"""Lines of a credential that has several, such as a key, are masked by themselves too; its last may be shorter."""
 
 _loaded: list[str] | None = None
 
@@ -35,6 +37,8 @@ def _secrets() -> list[str]:
         if folder and os.path.isdir(folder):
             for name in os.listdir(folder):
                 with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as file:
-                    found.add(file.read().strip())
+                    text = file.read().strip()
+                found.add(text)
+                found.update(line for line in text.splitlines() if len(line) >= _SHORTEST_LINE)
         _loaded = sorted((secret for secret in found if len(secret) >= _SHORTEST), key=len, reverse=True)
     return _loaded

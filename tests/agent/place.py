@@ -20,7 +20,7 @@ from herald import snapshot
 from herald.bus.frames import Frames
 
 _ROOT = Path(__file__).parents[2]
-_PATIENCE = 30.0
+_PATIENCE = 60.0
 RUN_FILES = ("prompt", "base_pack", "lock", "result", "pack", "log", "control")
 
 

@@ -1,5 +1,6 @@
 """The agent's environment is built from nothing: what it may have, and nothing of the service's or the caller's."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,16 +41,14 @@ SHOW = "shell env -0 | tr '\\0' '|'"
 
 
 def system_mode(place: Place) -> None:
-    """As a unit: no variable of the person's reaches the agent. (The stand-in's shell needs one, so PATH gives it.)"""
+    """As a unit, with an agent that answers its environment: the stand-in's shell needs a variable of try mode."""
     place.environment |= {"HERALD_MODE": "system", "HERALD_AGENT": "claude"}
     program = place.folder / "claude"
-    result = '{"type":"result","subtype":"success","is_error":false,"result":sys.stdin.readline() and "|".join('
     program.write_text(
-        "#!/usr/bin/env python3\nimport json, os, sys\nsys.stdin.readline()\n"
+        f"#!{sys.executable}\nimport json, os, sys\nsys.stdin.readline()\n"
         'pairs = "no model. " + "|".join(f"{k}={v}" for k, v in os.environ.items())\n'
         'print(json.dumps({"type": "result", "subtype": "success", "is_error": False, "result": pairs}), flush=True)\n'
     )
-    assert result
     program.chmod(0o755)
     place.environment["HERALD_CLAUDE"] = str(program)
 

@@ -3,10 +3,33 @@
 from pathlib import Path
 
 from tests.agent.place import Place, git
-from tests.support.repositories import hostile_workspace
 
 FILTERS = {"clean", "smudge"}
 """Filters are how a project stores its files (git-lfs is one); they run in the agent's own process tree."""
+
+
+HOOKS = (
+    "pre-commit commit-msg prepare-commit-msg post-commit post-checkout post-index-change reference-transaction "
+    "post-rewrite pre-auto-gc fsmonitor-watchman"
+).split()
+
+
+def make_hostile(clone: Path, witness: Path) -> None:
+    """Everything by which a repository can run a program: each would append its name to `witness`."""
+    for hook in HOOKS:
+        file = clone / ".git/hooks" / hook
+        file.write_text(f"#!/bin/sh\necho {hook} >> {witness}\n")
+        file.chmod(0o755)
+    included = clone / ".git/included"
+    included.write_text(f"[core]\n\tpager = echo pager >> {witness}\n")
+    programs = ("core.fsmonitor", "core.sshCommand", "core.editor", "core.askPass", "core.alternateRefsCommand")
+    drivers = ("diff.external", "diff.evil.textconv", "diff.evil.command", "merge.evil.driver", "gpg.program")
+    settings = {name: f"sh -c 'echo {name} >> {witness}; cat'" for name in (*programs, *drivers)}
+    settings |= {f"filter.evil.{name}": f"sh -c 'echo {name} >> {witness}; cat'" for name in FILTERS}
+    settings |= {"core.hooksPath": str(clone / ".git/hooks"), "include.path": str(included), "commit.gpgSign": "true"}
+    for name, value in settings.items():
+        git(clone, "config", name, value)
+    (clone / ".git/info/attributes").write_text("* diff=evil filter=evil merge=evil\n")
 
 
 def obeyed(witness: Path) -> set[str]:
@@ -15,12 +38,7 @@ def obeyed(witness: Path) -> set[str]:
 
 def test_nothing_of_a_hostile_clone_is_obeyed_in_any_act(place: Place, tmp_path: Path) -> None:
     witness = tmp_path / "witness"
-    hostile_workspace(place.clone, witness)
-    for hook in ("pre-commit", "commit-msg", "prepare-commit-msg", "post-commit", "post-index-change", "update"):
-        file = place.clone / ".git/hooks" / hook
-        file.write_text(f"#!/bin/sh\necho {hook} >> {witness}\n")
-        file.chmod(0o755)
-    git(place.clone, "config", "core.hooksPath", str(place.clone / ".git/hooks"))
+    make_hostile(place.clone, witness)
     witness.unlink(missing_ok=True)
     files = place.run("create a.txt: a")
     assert files.end["outcome"] == "ok"

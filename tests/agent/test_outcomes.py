@@ -1,5 +1,6 @@
 """The real CLI against a peer that plays the API: each way to end has its outcome and says what to do next."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,10 +52,10 @@ def test_a_refusal_of_the_api_is_no_success(real: Place, scenario: str, outcome:
 
 
 def test_a_silent_api_is_given_up_in_time(real: Place) -> None:
-    real.environment["API_TIMEOUT_MS"] = "ignored: not one of the variables that are passed on"
-    real.environment["CLAUDE_TEST"] = "passed on"
-    files = real.run("[[hang]]", deadline=3)
-    assert files.end["outcome"] == "timeout"
+    real.environment["API_TIMEOUT_MS"] = "1000"
+    files = real.run("[[hang]]")
+    assert files.end["outcome"] == "transient"
+    assert "timed out" in files.end["message"]
 
 
 def test_an_exhausted_subscription_says_when_it_goes_on(real: Place) -> None:
@@ -160,7 +161,7 @@ def test_a_cli_that_dies_at_the_start_is_a_crash_with_its_last_words(place: Plac
 def fake_cli(place: Place, script: str) -> None:
     """A program in place of the CLI that answers something strange."""
     program = Path(place.folder / "fake")
-    program.write_text(f"#!/usr/bin/env python3\nimport json, sys\n{script}\n")
+    program.write_text(f"#!{sys.executable} -u\nimport json, sys\n{script}\n")
     program.chmod(0o755)
     place.environment |= {"HERALD_AGENT": "claude", "HERALD_CLAUDE": str(program)}
 
@@ -212,10 +213,3 @@ def test_progress_comes_at_most_twice_a_second(place: Place) -> None:
     fake_cli(place, f"for n in range(500): {say}\nsys.stdin.readline()")
     files = place.run("say hi")
     assert 1 <= len(files.progress) <= 2 + 2 * files.end["duration"]
-
-
-def test_a_full_disk_under_the_pack_is_said(place: Place) -> None:
-    hook = place.folder / "claude"
-    hook.write_text("#!/bin/sh\nexit 0\n")
-    files = place.run("create a.txt: a", session="0f7a3c5e-7f1d-4f5e-8f3a-0123456789ab")
-    assert files.end["outcome"] == "ok"

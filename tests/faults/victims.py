@@ -24,11 +24,12 @@ def revive(site: Site, victim: str) -> Herald:
 
 def check_each_once(site: Site, tasks: list[str]) -> None:
     """Every task ended well, exactly once, in the order in which they were handed in, and was answered once."""
+    site.herald.idle()
     for task in tasks:
         kinds = site.events.kinds(task)
         assert kinds.count("task.done") == 1, (task, kinds)
         assert not {"task.failed", "task.parked", "task.cancelled", "task.blocked"} & set(kinds), (task, kinds)
     done = [event["task"] for event in site.events.of("task.done")]
-    assert done == sorted(done, key=int)
+    assert done == sorted(done, key=int), done
     said = [post for post in site.herald.posts() if post["kind"] == "answer"]
-    assert len(said) == len({post["answers"] for post in said}) == len(tasks)
+    assert len(said) == len({post["answers"] for post in said}) == len(tasks), said

@@ -1,5 +1,6 @@
 """Push: exactly the voted commit, at most once, and only where Herald may."""
 
+import subprocess
 import time
 from pathlib import Path
 
@@ -209,6 +210,20 @@ def test_a_push_killed_at_any_moment_is_pushed_once(bench: Workbench, after: flo
     assert bench.remote.heads() == {"main": bench.base, "agent/sample-1": head}
     if "agent/sample-1" in before:
         assert len(bench.remote.updates()) == updates == 1
+
+
+def test_a_git_that_outlived_its_instance_still_holds_the_project(bench: Workbench) -> None:
+    head = bench.commit()
+    reached, go = bench.remote.hold("pre-receive")
+    with start_push(bench, head) as instance:
+        until(reached, instance)
+        instance.process.kill()
+    with start_push(bench, head) as second:
+        with pytest.raises(subprocess.TimeoutExpired):
+            second.process.wait(0.5)
+        go.touch()
+        assert second.answer()["outcome"] == "pushed"
+    assert bench.remote.updates() == [[BRANCH, ABSENT, head]]
 
 
 def test_a_push_whose_caller_went_away_is_finished(bench: Workbench) -> None:

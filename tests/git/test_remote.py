@@ -70,6 +70,7 @@ NO_READ = "\nfatal: Could not read from remote repository."
 WORDS = [
     ("https://github.com/o/n", "fatal: could not read Username for ...", Failed, "git@github.com:o/n.git"),
     ("https://u:p4ss@git.x.org:8443/a/b/c.git", "fatal: Authentication failed", Failed, "git@git.x.org:a/b/c.git"),
+    ("https://p4ss@x.org/o/n", "fatal: Authentication failed for 'https://p4ss@x.org/'", Failed, "git@x.org:o/n.git"),
     ("git@h:o/n", f"git@h: Permission denied (publickey).{NO_READ}", Failed, "deploy key"),
     ("git@h:o/n", "ERROR: The key you are authenticating with has been marked as read only.", Failed, "write access"),
     ("git@h:o/n", f"ERROR: Repository not found.{NO_READ}", Failed, "git.remote"),

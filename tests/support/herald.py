@@ -272,6 +272,8 @@ class Site:
         self.starts = 0
         self.whole = True
         """Whether nothing of the state was damaged, so that the event log must be without a gap."""
+        self.going = False
+        """Whether a run was going when the last Herald was stopped; its files wait for the next one."""
         self._heralds: list[Herald] = []
         self.events = Events()
 
@@ -337,7 +339,10 @@ class Site:
     def left(self) -> list[str]:
         """What a Herald that ended should not have left behind, apart from processes."""
         agent, worker = self.state / "agent", self.state / "worker"
-        found = [*agent.glob("worktrees/*/*"), *agent.glob("tmp/*"), *agent.glob("checkouts/*"), *worker.glob("runs/*")]
+        found = [*worker.glob("proposing/*")]
+        if not self.going:
+            found += [*agent.glob("worktrees/*/*"), *agent.glob("tmp/*"), *worker.glob("runs/*")]
+            found += [f for f in agent.glob("checkouts/*") if f.suffix != ".json" or json.loads(f.read_text())["going"]]
         found += [*worker.glob("outputs/*"), *worker.glob("mirrors/*/quarantine"), *self.state.rglob("*.tmp")]
         locks = [self.state / "lock", *agent.glob("slots/*"), *agent.glob("locks/*"), *self.state.glob("git/*.lock")]
         found += [path for path in locks if path.exists() and processes.is_locked(path)]
@@ -369,8 +374,8 @@ class Site:
         os.environ.pop("HERALD_BUS", None)
         self.events.close()
         if kind is None:
-            assert not words
-            assert not self.left()
+            assert not words, words
+            assert not self.left(), self.left()
             ids = [each["id"] for each in self.events.seen]
             assert ids == sorted(set(ids)), "the follower was told something twice"
         elif self._heralds:

@@ -75,7 +75,7 @@ class _Connection(NamedTuple):
         while True:
             connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
             try:
-                await loop.sock_connect(connection, path)
+                connection.connect(path)  # never blocks; loop.sock_connect takes a full backlog for a success
             except (ConnectionRefusedError, FileNotFoundError, BlockingIOError):
                 connection.close()
                 await asyncio.sleep(random.uniform(0.02, 0.2))

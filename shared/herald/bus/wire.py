@@ -4,6 +4,7 @@ asyncvarlink 0.3 buffers without bound, copies what it has for each further piec
 the first piece of a long message, and answers nothing to bytes that are no JSON.
 """
 
+import asyncio
 from typing import Any
 
 from asyncvarlink import FileDescriptorArray, VarlinkProtocol, VarlinkTransport
@@ -16,6 +17,13 @@ class Transport(VarlinkTransport):
 
     RECV_BUFFER_SIZE = 1 << 16
     MAX_RECV_FDS = limits.DESCRIPTORS
+
+    def send_message(self, data: bytes, fds: list[int] | None = None) -> asyncio.Future[None]:
+        """Whoever is cancelled while it sends must not cancel the transport's own record of the sending: the
+        transport would fail with InvalidStateError, in place of the cancellation or the deadline."""
+        sent = super().send_message(data, fds)
+        sent.add_done_callback(lambda done: done.exception())  # nobody may be left who asks
+        return asyncio.shield(sent)
 
 
 class Gathering(VarlinkProtocol):
