@@ -187,7 +187,8 @@ def commit(name: str, message: str) -> str:
     """Commit one file; returns what came of it."""
     import subprocess
 
-    git = ["git", "-c", "core.hooksPath=/dev/null", "-c", "commit.gpgSign=false", "--literal-pathspecs"]
+    deaf = ("core.hooksPath=/dev/null", "core.fsmonitor=false", "commit.gpgSign=false")  # to the clone's configuration
+    git = ["git", *(part for setting in deaf for part in ("-c", setting)), "--literal-pathspecs"]
     for arguments in (["add", "--force", "--", name], ["commit", "--quiet", "--message", message, "--", name]):
         done = subprocess.run([*git, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True)
         if done.returncode != 0:

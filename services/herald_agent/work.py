@@ -23,7 +23,7 @@ from herald_agent.settlement import Left
 from herald_agent.stop import Stopped, StopSignal
 from herald_agent.workspace import open_workspace
 
-_LONGEST_TEMPORARY = 70
+_LONGEST_TEMPORARY = 84
 """The CLI makes sockets below its TMPDIR (`cc-socks/PID.sock`), and a socket's path has at most 107 bytes."""
 
 

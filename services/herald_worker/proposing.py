@@ -53,7 +53,8 @@ class Proposer:
                 os.close(fd)
             made = []
             for branch in prepared["branches"]:
-                taken = None if branch["head"] in known else pack
+                there = branch["head"] in known or await mirror.has(branch["head"])
+                taken = None if there else pack
                 proposal = await self._propose_one(project, mirror, branch, base, taken)
                 made += [proposal] if proposal is not None else []
         finally:
@@ -64,7 +65,7 @@ class Proposer:
     async def _propose_one(
         self, project: Project, mirror: Mirror, branch: Branch, base: str, pack: str | None
     ) -> Proposal | None:
-        """Propose one branch; `pack` is None when its head was taken over from a run before."""
+        """Propose one branch; `pack` is None when the mirror has its head already: taken over before, or merged."""
         name, head = branch["name"], branch["head"]
         if await self._database.read(lambda connection: proposals.proposed(connection, project.name, name, head)):
             return None

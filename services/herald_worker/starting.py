@@ -23,7 +23,8 @@ from herald_worker.mirror import Mirror
 from herald_worker.runfolder import RunFolder
 
 _START_DEADLINE = 90.0
-_FETCH_DEADLINE = 150.0
+_FETCH_DEADLINE = 1000.0
+"""A first fetch clones the whole repository; herald-git itself ends one that takes longer."""
 
 _PASSED = {
     "prompt": os.O_RDONLY,

@@ -129,7 +129,7 @@ class Place:
 
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.folder = folder
-        self.state = folder / "state"
+        self.state = folder / "s"
         (self.state / "config").mkdir(parents=True)
         self.remote = folder / "remote.git"
         self.clone = folder / "clone"

@@ -106,17 +106,35 @@ def test_a_call_waits_for_a_place_in_a_full_backlog(stage: Stage) -> None:
     first.close()
 
 
-def test_only_calls_with_a_key_and_calls_that_read_are_made_again(stage: Stage) -> None:
-    for _ in range(8):
-        stage.serve()  # each takes its turn at the socket when one has died
+@contextmanager
+def restarted(stage: Stage) -> Iterator[None]:
+    """A service that is started again whenever it has died."""
+    services = [stage.serve()]
+    stopping = threading.Event()
 
-    with pytest.raises(Lost, match="ended the connection before it answered Add"):
-        with_peer(lambda peer: peer.Add(name="unkeyed", die=2))
-    assert with_peer(lambda peer: peer.Add(key="k", name="keyed", die=2))["times"] == 3
-    assert with_peer(lambda peer: peer.GetAdded(name="unkeyed", die=2))["times"] == 1
-    with pytest.raises(Unavailable, match="ended the connection before it answered"):
-        blocking.call("worker", "Add", {"key": "k", "name": "blocking", "die": 1})
-    assert blocking.call("worker", "GetAdded", {"name": "blocking"}) == {"times": 1}
+    def watch() -> None:
+        while services[-1].wait() and not stopping.is_set():
+            services.append(stage.serve())
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        services[-1].stop()
+        thread.join()
+
+
+def test_only_calls_with_a_key_and_calls_that_read_are_made_again(stage: Stage) -> None:
+    with restarted(stage):
+        with pytest.raises(Lost, match="ended the connection before it answered Add"):
+            with_peer(lambda peer: peer.Add(name="unkeyed", die=2))
+        assert with_peer(lambda peer: peer.Add(key="k", name="keyed", die=2))["times"] == 3
+        assert with_peer(lambda peer: peer.GetAdded(name="unkeyed", die=2))["times"] == 1
+        with pytest.raises(Unavailable, match="ended the connection before it answered"):
+            blocking.call("worker", "Add", {"key": "k", "name": "blocking", "die": 1})
+        assert blocking.call("worker", "GetAdded", {"name": "blocking"}) == {"times": 1}
 
 
 def test_a_stream_that_breaks_off_says_so(stage: Stage) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from herald import names
 from herald.bus import limits
 from herald.bus.frames import Frames, close_all
-from herald.errors import Busy, HeraldError, Invalid, Unavailable, of_code
+from herald.errors import Busy, Failed, HeraldError, Invalid, Unavailable, of_code
 
 
 def call(
@@ -114,7 +114,9 @@ def _reply(service: str, frames: Frames) -> tuple[dict[str, Any], bool]:
         raise Unavailable(f"herald-{service} ended the connection before it answered")
     message, descriptors = received
     close_all(descriptors)
-    parameters = message.get("parameters") or {}
+    parameters = message.get("parameters", {})
+    if not isinstance(parameters, dict):
+        raise Failed(f"the answer of herald-{service} is wrong: its parameters are no object")
     name = message.get("error")
     if name is None:
         return parameters, bool(message.get("continues"))

@@ -8,6 +8,7 @@ made again after a connection broke in the middle.
 import asyncio
 import contextlib
 import random
+import select
 import socket
 from collections.abc import AsyncIterator, Callable
 from typing import Any, NamedTuple, TypeVar, cast
@@ -65,8 +66,18 @@ class _Protocol(Gathering, VarlinkClientProtocol):
 class _Connection(NamedTuple):
     """One connection, strictly one call at a time."""
 
+    socket: socket.socket
     transport: Transport
     protocol: _Protocol
+
+    @property
+    def sound(self) -> bool:
+        """Whether a call can still be made: the other end may have gone, which the loop has yet to see."""
+        if self.transport.is_closing():
+            return False
+        poll = select.poll()
+        poll.register(self.socket, select.POLLIN)
+        return not poll.poll(0)
 
     @classmethod
     async def open(cls, path: str) -> "_Connection":
@@ -84,7 +95,7 @@ class _Connection(NamedTuple):
                 raise
             else:
                 protocol = _Protocol()
-                opened = cls(Transport(loop, connection, connection, protocol), protocol)
+                opened = cls(connection, Transport(loop, connection, connection, protocol), protocol)
                 protocol.connection_made(opened.transport)  # the transport itself does so a moment later
                 return opened
 
@@ -192,8 +203,9 @@ class Peer:
     def _take_idle(self) -> _Connection | None:
         while self._idle:
             connection = self._idle.pop()
-            if not connection.transport.is_closing():
+            if connection.sound:
                 return connection
+            connection.close()
         return None
 
     async def _open(self) -> _Connection:

@@ -7,7 +7,6 @@ test holds both against the typed interface.
 
 import os
 import socket
-import traceback
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -126,6 +125,8 @@ def _handle(interface: str, method: Method, call: Call) -> None:
         problem = Unavailable(f"{error.strerror or error}: {error.filename or 'no file'}")
         journal.error(f"{call.method}: {problem.message}")
     except Exception:
+        import traceback  # as large as everything else here together, and hardly ever needed
+
         journal.error(f"{call.method} failed unexpectedly\n{traceback.format_exc()}")
         problem = Failed("an internal error; `journalctl -t herald-*` has the details")
         call.send({"error": f"{interface}.{problem.code}", "parameters": {"message": problem.message}})

@@ -1,0 +1,146 @@
+"""Proposals: each state and vote, the card's words, and what is remembered of pushes."""
+
+import sqlite3
+import time
+from typing import Any
+
+import pytest
+
+from herald import clock
+from herald.errors import Conflict, NotFound
+from herald.interfaces.worker import Proposal
+from herald_worker import carrying, proposals
+from tests.worker.rows import ADA, HEAD, event_data, events, posts, propose
+
+
+def vote(db: sqlite3.Connection, choice: str, key: str = "", number: str | None = None) -> Proposal:
+    return proposals.vote(db, key or f"{choice}-{time.monotonic_ns()}", choice, ADA, number, "sample")
+
+
+def next_step(db: sqlite3.Connection) -> Any:
+    return carrying._next(db)
+
+
+@pytest.mark.parametrize(
+    ("commits", "line"),
+    [
+        (1, "Ready to push — 1 commit. Begin"),
+        (2, "Ready to push — 2 commits. Begin"),
+        (11, "Ready to push — 11 commits. Begin"),
+    ],
+)
+def test_the_first_line_of_a_card_is_worded_exactly(db: sqlite3.Connection, commits: int, line: str) -> None:
+    propose(db, commits=commits)
+    (card,) = posts(db)
+    assert card["text"].splitlines()[0] == line
+    assert f"pushes exactly {HEAD[:12]} to agent/sample-1" in card["text"]
+    assert (card["kind"], card["answers"], card["last"], card["identity"]) == ("card", "m1", 1, "Sample")
+
+
+def test_approved_then_pushing_then_pushed(db: sqlite3.Connection) -> None:
+    number = propose(db)
+    assert next_step(db) is None
+    assert vote(db, "approve")["state"] == "approved"
+    step = next_step(db)
+    assert (step.head, step.branch, step.expected) == (HEAD, "agent/sample-1", "")
+    assert carrying._begin_push(db, step)
+    assert carrying._begin_push(db, next_step(db)), "a push that was cut off is made again"
+    proposals.record_push(db, proposals.row_of(db, number))
+    proposals.move(db, int(number), "pushed", edit="Pushed")
+    assert next_step(db) is None
+    assert proposals.last_pushed(db, "sample", "agent/sample-1") == HEAD
+    assert events(db) == ["proposal.open", "proposal.approved", "proposal.pushing", "proposal.pushed"]
+    assert [(each["key"], each["revision"]) for each in posts(db)] == [("card-1", 0), ("card-1", 1)]
+
+
+def test_a_vote_withdrawn_before_the_push_opens_the_card_again_and_after_it_is_too_late(db: sqlite3.Connection) -> None:
+    propose(db)
+    vote(db, "approve")
+    stale = next_step(db)
+    assert vote(db, "withdraw")["state"] == "open"
+    assert not carrying._begin_push(db, stale)
+    assert posts(db)[-1]["text"].startswith("Ready to push — 1 commit. Begin\nThe vote was withdrawn")
+    vote(db, "approve")
+    carrying._begin_push(db, next_step(db))
+    with pytest.raises(NotFound):
+        vote(db, "withdraw")
+    with pytest.raises(Conflict, match="is pushing"):
+        vote(db, "withdraw", number="1")
+    assert events(db)[-1] == "proposal.pushing"
+
+
+def test_the_same_vote_twice_counts_once_and_a_second_one_changes_nothing(db: sqlite3.Connection) -> None:
+    propose(db)
+    vote(db, "approve", "v1")
+    assert vote(db, "reject", "v1")["state"] == "approved", "the key was used for another vote before"
+    with pytest.raises(Conflict, match="the vote changes nothing"):
+        vote(db, "reject", "v2", number="1")
+    assert events(db).count("proposal.approved") == 1
+    assert db.execute("SELECT COUNT(*) FROM votes").fetchone()[0] == 1
+
+
+def test_a_rejected_proposal_is_discarded_and_its_hash_stays_in_the_log(db: sqlite3.Connection) -> None:
+    number = propose(db)
+    vote(db, "reject")
+    assert next_step(db).state == "rejected"
+    proposals.move(db, int(number), "discarded", "", edit="Discarded")
+    assert event_data(db)["head"] == HEAD
+    assert proposals.listing(db, "sample", True, 9) == []
+    with pytest.raises(NotFound, match="nothing of sample waits for a vote"):
+        vote(db, "approve")
+
+
+def test_a_newer_card_of_the_branch_takes_the_place_of_the_open_one_alone(db: sqlite3.Connection) -> None:
+    first = propose(db)
+    other = propose(db, run="o", branch="agent/sample-2")
+    vote(db, "approve", number=first)
+    second = propose(db, run="2", head="c" * 40)
+    assert proposals.row_of(db, first)["state"] == "approved", "what was voted on is pushed"
+    third = propose(db, run="3", head="d" * 40)
+    assert proposals.row_of(db, second)["state"] == "superseded"
+    assert proposals.row_of(db, other)["state"] == "open"
+    assert vote(db, "approve")["id"] == third, "a vote without a number is for the newest card"
+    with pytest.raises(Conflict, match="superseded"):
+        vote(db, "approve", number=second)
+
+
+def test_an_expired_card_takes_no_vote_and_may_be_proposed_again(db: sqlite3.Connection) -> None:
+    number = propose(db)
+    assert proposals.proposed(db, "sample", "agent/sample-1", HEAD)
+    db.execute("UPDATE proposals SET expires_at = ?", (clock.text(time.time() - 1),))
+    with pytest.raises(Conflict, match="`!push` proposes its branch again"):
+        vote(db, "approve")
+    proposals.move(db, int(number), "expired", "nobody voted")
+    assert not proposals.proposed(db, "sample", "agent/sample-1", HEAD)
+
+
+@pytest.mark.parametrize(
+    ("state", "again"), [("open", False), ("pushed", False), ("discarded", False), ("void", True), ("refused", True)]
+)
+def test_what_was_asked_and_decided_is_not_asked_again(db: sqlite3.Connection, state: Any, again: bool) -> None:
+    number = propose(db)
+    proposals.move(db, int(number), state)
+    assert proposals.proposed(db, "sample", "agent/sample-1", HEAD) is not again
+
+
+def test_a_card_lives_seven_days(db: sqlite3.Connection) -> None:
+    row = proposals.row_of(db, propose(db))
+    assert clock.seconds(row["expires_at"]) - clock.seconds(row["created_at"]) == pytest.approx(7 * 86400, abs=2)
+
+
+def test_a_project_that_needs_no_vote_is_approved_at_once_and_the_card_says_so(db: sqlite3.Connection) -> None:
+    propose(db, needs_vote=False)
+    assert next_step(db).answers == "m1"
+    (card,) = posts(db)
+    assert "⚠️ This project is open" in card["text"]
+    assert card["last"] == 0, "the message is answered when it is pushed"
+
+
+def test_a_retried_step_waits_for_its_time_and_holds_back_nobody(db: sqlite3.Connection) -> None:
+    first = propose(db)
+    propose(db, run="2", project="other")
+    vote(db, "approve")
+    proposals.vote(db, "v", "approve", ADA, None, "other")
+    db.execute("UPDATE proposals SET not_before = ? WHERE id = ?", (clock.text(time.time() + 60), first))
+    assert next_step(db).project == "other"
+    assert 0 < carrying._until_next(db) <= 60
