@@ -1,32 +1,25 @@
-"""The methods of io.herald.Agent. What an act needs is imported when it is called: an instance does one act."""
+"""The methods of io.herald.Agent. Everything is imported at once: the worker connects before it has all to ask."""
 
 from typing import Any
 
 from herald.bus.oneshot import Call, Descriptor, Method
+from herald_agent.discard import discard
+from herald_agent.prepare import prepare
+from herald_agent.run import run
 
 
 def _prepare(call: Call) -> dict[str, Any]:
-    from herald_agent.prepare import prepare
-
     return prepare(call.parameters)
 
 
-def _run(call: Call) -> None:
-    from herald_agent.run import run
-
-    run(call)
-
-
 def _discard(call: Call) -> dict[str, Any]:
-    from herald_agent.discard import discard
-
     return discard(call.parameters)
 
 
 METHODS = {
     "Prepare": Method(_prepare, {"project": str, "have": list, "pack": Descriptor}),
     "Run": Method(
-        _run,
+        run,
         {
             "run": str,
             "project": str,

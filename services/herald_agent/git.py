@@ -64,6 +64,12 @@ class Git:
         output = self.attempt("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
         return output.out.decode().strip() if output.code == 0 else ""
 
+    def commits_of(self, *names: str) -> list[str]:
+        """The same for several names at once."""
+        asked = "".join(f"{name}^{{commit}}\n" for name in names)
+        answers = self("cat-file", "--batch-check=%(objectname)", given=asked).splitlines()
+        return ["" if answer.endswith(" missing") else answer for answer in answers]
+
     def head_of(self, branch: str) -> str:
         """The commit of a branch, empty if there is no such branch."""
         return self.commit_of(f"refs/heads/{branch}")

@@ -1,8 +1,8 @@
 """What a project's workspace is used for at the moment, on disk, so that the act after a kill can put it right.
 
 One file for each project, `checkouts/PROJECT.json`: the run that is going, and the branches of runs that did not end
-well, which a further attempt continues. Beside it `PROJECT.ready` exists while the agent may be at work: without it,
-what lies in the workspace is a checkout that was cut off. Written under the workspace lock.
+well, which a further attempt continues. Beside it `PROJECT.ready` exists from the end of the checkout until
+everything was taken: without it, what lies in the workspace is nobody's work. Written under the workspace lock.
 """
 
 import json
@@ -18,7 +18,8 @@ _LIMIT = 1 << 20
 
 class Going(NamedTuple):
     """A run that uses the workspace. `back` is the branch or commit that path mode puts back, `asked` the branch
-    that the caller named, `created` whether this run made `branch`."""
+    that the caller named, `created` whether this run has to make `branch`, `ours` whether it or an earlier attempt
+    of the same run made it."""
 
     mode: str
     clone: str
@@ -29,16 +30,21 @@ class Going(NamedTuple):
     back: str
     title: str
     created: bool
+    ours: bool
 
 
 class Record:
     """The record of one project."""
 
     def __init__(self, project: str) -> None:
-        self._path = os.path.join(folder("checkouts"), f"{project}.json")
-        self._ready = os.path.join(folder("checkouts"), f"{project}.ready")
+        records = folder("checkouts")
+        self._path = os.path.join(records, f"{project}.json")
+        self._ready = os.path.join(records, f"{project}.ready")
         self.going: Going | None = None
         self._unfinished: dict[str, list[str]] = {}
+        for name in os.listdir(records):
+            if name.startswith(f".{project}.json."):  # a kill came while it was written
+                durable.with_no_trace(os.path.join(records, name))
         self._load()
 
     def _load(self) -> None:
@@ -57,7 +63,7 @@ class Record:
         if ready:
             self.set_ready()
         else:
-            durable.with_no_trace(self._ready)
+            self.set_unready()
         self.going = going
         self._unfinished.pop(going.asked, None)
         self._unfinished[going.asked] = [going.branch, going.base]
@@ -73,13 +79,20 @@ class Record:
         with open(self._ready, "wb"):
             pass
 
-    def end(self, *, well: bool) -> None:
-        """Note that the workspace is at rest again; a run that ended well is not continued."""
-        if self.going is not None and well:
-            self._unfinished.pop(self.going.asked, None)
+    def set_unready(self) -> None:
+        """Note that everything was taken out of the workspace: nobody's work is lost with it."""
+        durable.with_no_trace(self._ready)
+
+    def end(self) -> None:
+        """Note that the workspace is at rest again."""
         self.going = None
         self._write()
-        durable.with_no_trace(self._ready)
+        self.set_unready()
+
+    def forget(self, asked: str) -> None:
+        """Note that a run has its result and ended well: it is not continued."""
+        self._unfinished.pop(asked, None)
+        self._write()
 
     def continued(self, asked: str, base: str) -> str:
         """The branch on which an earlier attempt of the same run worked, empty if there is none."""
@@ -99,5 +112,5 @@ class Record:
 def _going(found: dict[str, Any] | None) -> Going | None:
     if found is None:
         return None
-    texts = {name: str(found[name]) for name in Going._fields if name != "created"}
-    return Going(**texts, created=bool(found["created"]))
+    types = Going.__annotations__
+    return Going(*(types[name](found[name]) for name in Going._fields))

@@ -1,8 +1,11 @@
 """What an agent left in its workspace: taken on the run's branch, and the workspace put at rest."""
 
 import os
+import shutil
+import time
 from typing import NamedTuple
 
+from herald import durable
 from herald.errors import Failed
 from herald_agent.git import Git, refused
 from herald_agent.record import Going
@@ -11,14 +14,16 @@ from herald_agent.repository import end_unfinished
 _LONG = 300.0
 """Seconds for what grows with the size of the workspace."""
 
+_LOCK_PATIENCE = 1.0
+"""Seconds in which a living git command has done with a lock file."""
+
 
 class Left(NamedTuple):
-    """What there is after a run. `uncommitted`: changes stay in `folder`. `notes` are sentences for people."""
+    """What there is after a run. `uncommitted`: changes stay in the workspace. `notes` are sentences for people."""
 
     head: str
     commits: int
     uncommitted: bool
-    folder: str
     notes: tuple[str, ...]
 
     def describe(self) -> str:
@@ -27,70 +32,81 @@ class Left(NamedTuple):
         return ", ".join(parts)
 
 
-def git_folder(going: Going) -> str:
-    """The folder where git keeps the state of this workspace."""
-    pointer = os.path.join(going.folder, ".git")
+def git_folder(folder: str) -> str:
+    """The folder where git keeps the state of a working folder."""
+    pointer = os.path.join(folder, ".git")
     try:
         with open(pointer, encoding="utf-8", errors="surrogateescape") as file:
             target = file.read(4096).strip().removeprefix("gitdir: ")
-    except OSError:  # the clone itself has a folder there
+    except OSError:  # a clone has a folder there
         return pointer
-    return os.path.join(going.folder, target)
+    return os.path.join(folder, target)
 
 
-def settle(git: Git, going: Going, *, auto_commit: bool, ready: bool) -> Left:
-    """Take what was left and put the workspace at rest: remove the worktree, or put back what was checked out.
+def clear_locks(going: Going) -> bool:
+    """Remove the lock files of git commands that were killed; a lock of somebody else goes by itself, and soon.
 
-    Uncommitted changes that have to stay keep it as it is. One that was not `ready` holds nobody's work.
+    Returns whether the workspace's index was locked: a checkout that was killed has done half of its work.
     """
-    notes: list[str] = []
-    uncommitted = False
-    at = git.at(going.folder)
+    own, clone = git_folder(going.folder), git_folder(going.clone)
+    places = {os.path.join(own, name) for name in ("index", "HEAD")}
+    places |= {os.path.join(clone, name) for name in (f"refs/heads/{going.branch}", "packed-refs", "config")}
+    locks = [f"{place}.lock" for place in places if os.path.lexists(f"{place}.lock")]
+    until = time.monotonic() + _LOCK_PATIENCE
+    while any(os.path.lexists(lock) for lock in locks) and time.monotonic() < until:
+        time.sleep(0.05)  # nothing tells when a lock file goes
+    left = [lock for lock in locks if os.path.lexists(lock)]
+    for lock in left:
+        durable.with_no_trace(lock)
+    return os.path.join(own, "index.lock") in left
+
+
+def take(git: Git, going: Going, notes: list[str], *, auto_commit: bool) -> bool:
+    """Take what is in a workspace; returns whether uncommitted changes have to stay there."""
+    if not os.path.isdir(going.folder):
+        notes.append("The agent removed its own worktree.")
+        return False
     try:
-        if not os.path.isdir(going.folder):
-            notes.append("The agent removed its own worktree.")
-        elif ready:
-            uncommitted = not _take(at, going, notes, auto_commit=auto_commit)
-        elif going.mode == "path":
-            at("checkout", "--quiet", "--force", "--detach", going.base, deadline=_LONG)  # complete what was cut off
+        return not _take(git.at(going.folder), going, notes, auto_commit=auto_commit)
     except Failed as error:
-        uncommitted = True
         notes.append(f"Not all of it could be taken: {error.message}.")
-    if not uncommitted:
-        _put_at_rest(git, going, notes)
-    return _left(git, going, notes, ready=ready, uncommitted=uncommitted)
+        return True
 
 
-def _put_at_rest(git: Git, going: Going, notes: list[str]) -> None:
+def put_at_rest(git: Git, going: Going, notes: list[str], *, cut_off: bool) -> None:
+    """Remove the worktree, or put back what was checked out; `cut_off`: a checkout has to be completed first."""
     if going.mode == "worktree":
-        if os.path.isdir(going.folder):
-            git.attempt("worktree", "remove", "--force", "--force", "--", going.folder, deadline=_LONG)
-        if os.path.isdir(going.folder):
+        if git.attempt("worktree", "remove", "--force", "--force", "--", going.folder, deadline=_LONG).code != 0:
+            shutil.rmtree(going.folder, ignore_errors=True)
+            git.attempt("worktree", "prune")
+        if os.path.lexists(going.folder):
             notes.append(f"The worktree {going.folder} could not be removed; remove it by hand.")
-        git.attempt("worktree", "prune")
-    elif git.branch() != going.back:
+        return
+    if cut_off:
+        git.attempt("checkout", "--quiet", "--force", "--detach", going.base, deadline=_LONG)
+    if git.branch() != going.back:
         output = git.attempt("checkout", "--quiet", "--no-guess", going.back, "--", deadline=_LONG)
         if output.code != 0:
             reason = refused("checkout", output).message
             notes.append(f"The checkout of {going.back} in {going.folder} could not be put back: {reason}.")
 
 
-def _left(git: Git, going: Going, notes: list[str], *, ready: bool, uncommitted: bool) -> Left:
+def result(git: Git, going: Going, notes: list[str], *, uncommitted: bool) -> Left:
+    """What there is after everything was taken that can be."""
     head = git.head_of(going.branch)
-    if ready and not head:
-        notes.append(f"Branch {going.branch} is gone.")
     commits = int(git("rev-list", "--count", f"{going.base}..{head}")) if head and head != going.base else 0
     if uncommitted:
         notes.append(f"Uncommitted changes are in {going.folder} on branch {going.branch}.")
-    return Left(head or going.base, commits, uncommitted, going.folder, tuple(notes))
+    return Left(head or going.base, commits, uncommitted, tuple(notes))
 
 
 def _take(git: Git, going: Going, notes: list[str], *, auto_commit: bool) -> bool:
     """Bring everything onto the run's branch as far as the project wants it; returns whether the tree is clean."""
-    unfinished = end_unfinished(git, git_folder(going))
+    unfinished = end_unfinished(git, git_folder(git.folder))
     notes.extend(f"The agent left {act} unfinished; it was aborted." for act in unfinished)
     if git.branch() != going.branch:
         if not git.head_of(going.branch):
+            notes.append(f"The agent removed branch {going.branch}.")
             return git.is_clean()
         notes.append(f"The agent left branch {going.branch}; only what is on that branch was taken.")
         if git.attempt("checkout", "--quiet", "--no-guess", going.branch, "--").code != 0:

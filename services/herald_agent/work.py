@@ -4,7 +4,6 @@ import os
 import shutil
 import stat
 import time
-import traceback
 import zlib
 from typing import Any, NamedTuple
 
@@ -18,21 +17,23 @@ from herald_agent.locks import folder
 from herald_agent.outcome import Outcome
 from herald_agent.output import Log, write_result
 from herald_agent.repository import Repository, open_repository
-from herald_agent.run import Request
+from herald_agent.request import Request
 from herald_agent.settlement import Left
 from herald_agent.stop import Stopped, StopSignal
-from herald_agent.workspace import open_workspace
+from herald_agent.workspace import Workspace, open_workspace
 
 _LONGEST_TEMPORARY = 84
 """The CLI makes sockets below its TMPDIR (`cc-socks/PID.sock`), and a socket's path has at most 107 bytes."""
 
 
 class Work(NamedTuple):
-    """What came of a run: what the agent said, the outcome, and the fields of the result's last line that are known."""
+    """What came of a run: what the agent said, the outcome, the fields of the result's last line that are known, and
+    where it worked."""
 
     text: str
     outcome: Outcome
     fields: dict[str, Any]
+    workspace: Workspace | None = None
 
 
 def work(request: Request, project: Project, stop: StopSignal, begun: float) -> None:
@@ -63,6 +64,8 @@ def work(request: Request, project: Project, stop: StopSignal, begun: float) -> 
         **done.fields,
     }
     write_result(request.result, done.text, end)
+    if done.workspace is not None and done.outcome.kind == "ok":
+        done.workspace.forget()
     journal.info(f"run ended: {done.outcome.kind} {done.outcome.message}", project=project.name, run=request.run)
 
 
@@ -81,11 +84,14 @@ def _guarded(request: Request, project: Project, stop: StopSignal, temporary: st
         journal.error(f"run failed: {error!r}", project=project.name, run=request.run)
     except Exception:  # noqa: BLE001 - the boundary: an unknown error ends the run as failed, not as lost
         found = Outcome("failed", "An internal error; `journalctl -t herald-agent` has the details.")
+        import traceback  # loaded when it is needed
+
         journal.error(f"run failed unexpectedly\n{traceback.format_exc()}", project=project.name, run=request.run)
     return Work("", found, {})
 
 
 def _work(request: Request, project: Project, stop: StopSignal, temporary: str, begun: float) -> Work:
+    _make_empty(temporary)
     environment = build(project, temporary)
     log = Log(request.log)
     log.credential("none, the stand-in needs none" if claude.is_standin() else environment.credential)
@@ -95,7 +101,7 @@ def _work(request: Request, project: Project, stop: StopSignal, temporary: str, 
     words = prompt.read(request.prompt)
     repository = open_repository(project, Git(project.path, environment.git, stop))
     if os.fstat(request.base_pack).st_size:
-        repository.import_pack(request.base_pack)
+        _import_base(repository, request.base_pack)
     workspace = open_workspace(project, repository, request.branch, request.base, request.title)
     journal.debug("workspace is ready", run=request.run)
     order = claude.Order(
@@ -108,22 +114,38 @@ def _work(request: Request, project: Project, stop: StopSignal, temporary: str, 
         may_commit=project.auto_commit,
         until=begun + request.deadline,
     )
-    found, text, fields = outcome.not_installed(), "", {}
     try:
-        finished = claude.converse(order, log, request.control, stop)
-        found, text = outcome.classify(finished, request.deadline), finished.stream.answer()
-        fields = outcome.spent(finished) | {
-            "session": finished.stream.session or order.session,
-            "denials": outcome.denials(finished),
-            "resets_at": finished.stream.resets_at,
-        }
-    except FileNotFoundError as error:
-        journal.error(f"{error.filename}: {error.strerror}", project=project.name, run=request.run)
+        said = _converse(order, log, request, stop)
     finally:
         process.end_descendants()
-        left = workspace.close(well=found.kind in ("ok", "denied"))
-    fields |= {"branch": workspace.branch, **_hand_over(repository, request, left)}
-    return Work(text, _with_notes(found, left), fields)
+        left = workspace.close()
+    fields = said.fields | {"branch": workspace.branch, **_hand_over(repository, request, left)}
+    return Work(said.text, _with_notes(said.outcome, left), fields, workspace)
+
+
+def _converse(order: claude.Order, log: Log, request: Request, stop: StopSignal) -> Work:
+    try:
+        finished = claude.converse(order, log, request.control, stop)
+    except FileNotFoundError as error:  # it was there a moment ago
+        journal.error(f"{error.filename}: {error.strerror}", project=request.project, run=request.run)
+        return Work("", outcome.not_installed(), {})
+    told = {
+        "session": finished.stream.session or order.session,
+        "denials": outcome.denials(finished),
+        "resets_at": finished.stream.resets_at,
+    }
+    found = outcome.classify(finished, request.deadline)
+    return Work(finished.stream.answer(), found, outcome.spent(finished) | told)
+
+
+def _import_base(repository: Repository, pack: int) -> None:
+    """Take what the clone may lack. Raises Unusable, upon which the caller hands over all of it the next time."""
+    try:
+        repository.import_pack(pack)
+    except Failed as error:
+        raise Unusable(
+            f"{repository.folder} lacks commits that it had ({error.message}); send the task again, it gets them then"
+        ) from error
 
 
 def _hand_over(repository: Repository, request: Request, left: Left) -> dict[str, Any]:
@@ -149,10 +171,15 @@ def _new_session() -> str:
 
 
 def _temporary(project: Project) -> str:
-    """An empty folder for temporary files; what a killed run left in it is removed."""
+    """The folder for temporary files of a project's runs."""
     path = os.path.join(folder("tmp"), project.name)
-    if len(path) > _LONGEST_TEMPORARY:
-        path = f"/tmp/herald-{os.geteuid()}-{zlib.crc32(path.encode()):08x}"  # noqa: S108 - checked to be ours below
+    if len(path) <= _LONGEST_TEMPORARY:
+        return path
+    return f"/tmp/herald-{os.geteuid()}-{zlib.crc32(path.encode()):08x}"  # noqa: S108 - `_make_empty` checks whose it is
+
+
+def _make_empty(path: str) -> None:
+    """Make a folder without anything that a killed run left in it. Raises Failed."""
     shutil.rmtree(path, ignore_errors=True)
     try:
         os.mkdir(path, 0o700)
@@ -160,4 +187,3 @@ def _temporary(project: Project) -> str:
         found = os.lstat(path)
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
             raise Failed(f"{path} belongs to somebody else; remove it") from None
-    return path

@@ -17,6 +17,9 @@ from herald_agent.reference import folder_name
 from herald_agent.repository import Repository, check_rest, end_unfinished
 from herald_agent.settlement import Left
 
+_LONG = 300.0
+"""Seconds for a checkout, which grows with the size of the repository."""
+
 
 class Workspace:
     """An open workspace; the agent works in `folder` on `branch`."""
@@ -33,24 +36,35 @@ class Workspace:
         """Check the branch out. Raises Failed."""
         git, going = self._repository.git, self._going
         if going.mode == "path":
-            start = (
-                ["--no-track", "-b", going.branch, going.base] if going.created else ["--no-guess", going.branch, "--"]
-            )
-            git("checkout", "--quiet", *start, deadline=300.0)
+            made, there = ["--no-track", "-b", going.branch, going.base], ["--no-guess", going.branch, "--"]
+            git("checkout", "--quiet", *(made if going.created else there), deadline=_LONG)
         elif not os.path.isdir(going.folder):
-            branch = ["-b", going.branch, "--", going.folder, going.base]
-            git("worktree", "add", "--quiet", *(branch if going.created else ["--", going.folder, going.branch]),
-                deadline=300.0)  # fmt: skip
+            made, there = ["-b", going.branch, "--", going.folder, going.base], ["--", going.folder, going.branch]
+            git("worktree", "add", "--quiet", *(made if going.created else there), deadline=_LONG)
         self._record.set_ready()
 
-    def close(self, *, well: bool = False) -> Left:
-        """Take what the agent left, and put the workspace at rest. Not to be interrupted."""
-        git = self._repository.git.unstoppable()
-        left = settlement.settle(git, self._going, auto_commit=self._auto_commit, ready=self._record.ready)
-        if self._going.created and not left.commits and not left.uncommitted:
-            git.attempt("branch", "-D", "--quiet", "--", self._going.branch)  # refused where it is checked out
-        self._record.end(well=well)
+    def close(self) -> Left:
+        """Take what the agent left, and put the workspace at rest. Not to be interrupted.
+
+        No process of the run is left. Changes that have to stay uncommitted keep the workspace as it is.
+        """
+        git, going, notes = self._repository.git.unstoppable(), self._going, list[str]()
+        cut_off = settlement.clear_locks(going)
+        ready, uncommitted = self._record.ready, False
+        if ready:
+            uncommitted = settlement.take(git, going, notes, auto_commit=self._auto_commit)
+        if not uncommitted:
+            self._record.set_unready()
+            settlement.put_at_rest(git, going, notes, cut_off=cut_off and not ready)
+        left = settlement.result(git, going, notes, uncommitted=uncommitted)
+        if going.ours and not left.commits and not uncommitted:
+            git.attempt("branch", "-D", "--quiet", "--", going.branch)  # refused where it is checked out
+        self._record.end()
         return left
+
+    def forget(self) -> None:
+        """The result of a run that ended well is on disk."""
+        self._record.forget(self._going.asked)
 
 
 def open_workspace(project: Project, repository: Repository, branch: str, base: str, title: str) -> Workspace:
@@ -58,9 +72,6 @@ def open_workspace(project: Project, repository: Repository, branch: str, base: 
     record = Record(project.name)
     recover(project, repository, record, go_on=(branch, base))
     repository.require_rest()
-    git = repository.git
-    if not git.commit_of(base):
-        raise Unusable(f"{repository.folder} lacks the commit {base[:12]} to start from; `git fetch` there")
     going = _plan(project, repository, record, branch, base, title)
     if going.mode == "worktree":
         going = _place(repository, going)
@@ -87,24 +98,27 @@ def recover(project: Project, repository: Repository, record: Record, go_on: tup
         return
     if going.clone != project.path:
         journal.warning(f"a killed run worked in {going.clone}, look there", project=project.name)
-        record.end(well=False)
+        record.end()
         return
-    git_folder = settlement.git_folder(going)
-    durable.with_no_trace(os.path.join(git_folder, "index.lock"))  # nobody is left who holds it
     same = going.branch == record.continued(*go_on) and going.mode == project.workspace == "worktree"
     if same and record.ready and os.path.isdir(going.folder):
-        end_unfinished(repository.git.at(going.folder), git_folder)
+        settlement.clear_locks(going)
+        end_unfinished(repository.git.at(going.folder), settlement.git_folder(going.folder))
         return
     left = Workspace(repository, project, record, going).close()
     journal.notice(f"closed what a killed run left on {going.branch}: {left.describe()}", project=project.name)
 
 
 def _plan(project: Project, repository: Repository, record: Record, asked: str, base: str, title: str) -> Going:
+    """On which branch the run works, and where. Raises Unusable."""
     git = repository.git
+    start, at_asked = git.commits_of(base, f"refs/heads/{asked}")
+    if not start:
+        raise Unusable(f"{repository.folder} lacks the commit {base[:12]} to start from; `git fetch` there")
     branch = record.continued(asked, base)
     head = git.head_of(branch) if branch else ""
     if not head:
-        branch, head = asked, git.head_of(asked)
+        branch, head = asked, at_asked
         number = 1
         while head and head != base:
             number += 1
@@ -124,6 +138,7 @@ def _plan(project: Project, repository: Repository, record: Record, asked: str, 
         back=back,
         title=title,
         created=not head,
+        ours=not head or branch == record.continued(asked, base),
     )
 
 
@@ -144,7 +159,7 @@ def _place(repository: Repository, going: Going) -> Going:
         if not is_below(at, os.path.dirname(going.folder)):
             raise Unusable(f"branch {going.branch} is checked out in {at}; check out another one there")
         going = going._replace(folder=at)
-        check_rest(at, settlement.git_folder(going))
+        check_rest(at, settlement.git_folder(at))
         return going
     if at:
         repository.git("worktree", "prune")

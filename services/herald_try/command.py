@@ -38,6 +38,8 @@ class Interrupted(BaseException):
 def run(options: argparse.Namespace) -> int:
     """The whole life of a try; returns the exit code."""
     _end_on_signals(_interrupt)
+    if sys.stdin is None:  # closed by the caller: nothing else may get its number
+        os.open("/dev/null", os.O_RDONLY)
     try:
         _check_programs()
         place = Place(options.state)
@@ -49,7 +51,8 @@ def run(options: argparse.Namespace) -> int:
         _tell(f"herald-try: {missing}")
         return 3
     except Interrupted as interrupted:
-        if interrupted.number == signal.SIGINT and sys.stdin.isatty():
+        if interrupted.number == signal.SIGINT and os.isatty(0):
+            _tell("")
             return 0  # the ordinary end of a chat
         return 128 + interrupted.number
 
@@ -153,7 +156,7 @@ def _tell(*lines: str) -> None:
 
 
 def _converse(place: Place, name: str, boot_id: str, begun: str) -> int:
-    interactive = sys.stdin.isatty()
+    interactive = os.isatty(0)
     source = os.fdopen(os.dup(0), "rb")
     prompt = f"{name}> " if interactive else ""
     follower = Follower(os.path.join(place.own, "cursor"), name, prompt)

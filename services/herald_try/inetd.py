@@ -28,7 +28,7 @@ Environment = Callable[[str], Mapping[str, str]]
 
 
 class Inetd:
-    """One loop over sockets, notifications, ended children and times that are due."""
+    """One loop over sockets, notifications, signals and times that are due."""
 
     def __init__(
         self,
@@ -52,6 +52,7 @@ class Inetd:
         self._instances: list[Instance] = []
         self._keeper_lost: list[Instance] = []
         self._restarts: dict[str, float] = {}
+        self._child_ended = False
         self._stopping = False
 
     def listen(self) -> None:
@@ -75,7 +76,9 @@ class Inetd:
         while self._instances or self._keeper_lost or not self._stopping:
             for key, _ in self._selector.select(self._patience()):
                 key.data()
-            self._reap()
+            if self._child_ended:  # after all events: they may concern what is let go of now
+                self._child_ended = False
+                self._reap()
             self._act()
         processes.end_children()
         self.output.flush(1.0)
@@ -106,6 +109,7 @@ class Inetd:
 
         def read() -> None:
             received = reader.recv(4096)
+            self._child_ended = self._child_ended or signal.SIGCHLD in received
             if signal.SIGTERM in received or signal.SIGINT in received:
                 self.stop(self._stop_within())
 
@@ -179,7 +183,7 @@ class Inetd:
     def _ended(self, instance: Instance, code: int) -> None:
         service = instance.service
         instance.release()
-        how = processes.ended_how(128 - code if code > 128 else code)
+        how = processes.ended_how(128 - code if 128 < code <= 128 + signal.SIGRTMAX else code)
         if service.restarts and not self._stopping:
             self.output.line(service.name, f"ended ({how}), starts again in {service.restart_delay:g} s")
             self._restarts[service.name] = time.monotonic() + service.restart_delay

@@ -14,8 +14,11 @@ from pathlib import Path
 
 from herald_try.conditions import Missing
 
-_PREFIX = "herald-"
+_PREFIX = "herald-try-"
 _LOCK = "lock"
+_RUNTIME_LOCK = "runtime.lock"
+"""Not the name of a state folder's lock: a state folder in /tmp must never be taken for a leftover."""
+
 _WAIT = 20.0
 """Seconds to wait for what a killed try left to end."""
 
@@ -64,15 +67,16 @@ def _make_runtime() -> tuple[str, int]:
     # Socket paths must be short (108 bytes), which the folder that TMPDIR names need not be.
     parent = "/tmp" if os.access("/tmp", os.W_OK | os.X_OK) else tempfile.gettempdir()  # noqa: S108
     folder = tempfile.mkdtemp(prefix=_PREFIX, dir=parent)
-    fd = os.open(os.path.join(folder, ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    unseen = os.path.join(folder, "unseen")
+    fd = os.open(unseen, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(fd, fcntl.LOCK_EX)
-    os.rename(os.path.join(folder, ".lock"), os.path.join(folder, _LOCK))  # from now on it is seen as held
+    os.rename(unseen, os.path.join(folder, _RUNTIME_LOCK))  # nobody has seen it free
     return folder, fd
 
 
 def remove_leftovers() -> None:
     """Remove the temporary folders of tries that were killed altogether: those whose lock is free."""
-    for lock in Path("/tmp").glob(f"{_PREFIX}*/{_LOCK}"):  # noqa: S108
+    for lock in Path("/tmp").glob(f"{_PREFIX}*/{_RUNTIME_LOCK}"):  # noqa: S108
         with contextlib.suppress(OSError):
             if lock.parent.stat().st_uid != os.getuid() or lock.is_symlink():
                 continue

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import sys
 import threading
 import time
@@ -69,10 +70,13 @@ class Follower(threading.Thread):
         post, progress = watched.get("post"), watched.get("progress")
         if progress is not None:
             self._aside(f"[{progress['project']}] … {' '.join(progress['text'].split())}")
-        if post is None or post["id"] <= self.cursor:
-            return
+        if post is None:
+            return  # one at or below the cursor is of a new log: the one that the cursor belongs to is gone
         self._print(post)
-        durable.write_atomic(self._cursor_path, b"%d\n" % post["id"])
+        try:
+            durable.write_atomic(self._cursor_path, b"%d\n" % post["id"])
+        except OSError as error:
+            self._aside(f"{self._cursor_path} cannot be written ({error.strerror}): posts may be printed again")
         with self._changed:
             self.cursor = post["id"]
             if post["answers"] and post["last"]:
@@ -85,8 +89,12 @@ class Follower(threading.Thread):
             text = _CONTROLS.sub(_SHOWN, text)
         if self._prompt:
             _tell("\r\x1b[K")
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        try:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        except OSError:  # nobody reads posts any more: there is nothing left to do here
+            os.kill(os.getpid(), signal.SIGTERM)
+            raise SystemExit from None  # of this thread; the post counts as not printed
         if self._prompt:
             _tell(self._prompt)
 

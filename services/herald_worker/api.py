@@ -64,7 +64,7 @@ class WorkerApi(worker.Worker):
         new = tasks.NewTask(key, project, kind, _clean(text), speaker, [_clean_quote(each) for each in history or []])
         enqueued = await self._database.write(lambda connection: tasks.enqueue(connection, new))
         journal.debug("enqueued", project=project, task=enqueued["task"])
-        self._runner.committed()
+        self._runner.queued()
         return enqueued
 
     async def Cancel(self, *, project: str | None = None, task: str | None = None, running: bool = False) -> Task:

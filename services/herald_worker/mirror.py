@@ -62,6 +62,8 @@ class _Turn:
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
         self.prepared = False
+        self.complete: tuple[str, ...] | None = None
+        """The ref and head that were found complete last, and what the disk showed then."""
 
 
 _turns: weakref.WeakValueDictionary[str, _Turn] = weakref.WeakValueDictionary()
@@ -272,11 +274,18 @@ class Mirror:
         return fork.out.decode().strip()
 
     async def _is_complete(self, ref: str, head: str) -> bool:
-        """Whether a ref is at `head` already. Reads the commit too: a ref alone would hide a lost pack."""
+        """Whether a ref is at `head` already. Reads the commit too: a ref alone would hide a lost pack.
+
+        Asks git only when the ref or the set of packs has changed since it was asked last.
+        """
+        seen = (ref, head, *(_trace(os.path.join(self.path, name)) for name in (ref, "objects/pack")))
+        if "" not in seen and seen == self._turn.complete:
+            return True
         outcome = await self._git("rev-parse", "--verify", "--quiet", ref)
         if outcome.code or outcome.out.decode().strip() != head:
             return False
         await self._demand(await self._git("rev-parse", "--verify", f"{head}^{{tree}}"))
+        self._turn.complete = seen
         return True
 
     def _accept(self) -> None:
@@ -335,6 +344,15 @@ def _opened(path: str, flags: int) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
+
+
+def _trace(path: str) -> str:
+    """What changes with a file, or with the entries of a folder."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return ""
+    return f"{status.st_ino} {status.st_mtime_ns} {status.st_ctime_ns}"
 
 
 def _swept(path: str, half_made: str, quarantine: str) -> bool:

@@ -31,9 +31,9 @@ def compose(project: Project, branch: str, author: Author, history: list[Quote],
 
 
 def title_of(text: str) -> str:
-    """The message as the subject of a commit: its first line, at most 72 characters."""
-    first = next((line.strip() for line in text.splitlines() if line.strip()), "work of the agent")
-    first = "".join(character for character in first if character.isprintable())
+    """The message as the subject of a commit: its first line that can be read, at most 72 characters."""
+    lines = ("".join(filter(str.isprintable, line)).strip() for line in text.splitlines())
+    first = next(filter(None, lines), "work of the agent")
     return first if len(first) <= 72 else first[:71] + "…"
 
 

@@ -41,6 +41,11 @@ def first_line(commits: int, summary: str) -> str:
     return f"Ready to push — {commits} commit{'' if commits == 1 else 's'}. {summary}"
 
 
+def card_key(run: str) -> str:
+    """The key of a card's post. Not the proposal's number: after a damage of the database one may be given again."""
+    return f"card-{run}"
+
+
 def create(connection: sqlite3.Connection, new: NewProposal) -> None:
     """Propose; an open card of the same branch is replaced."""
     for row in connection.execute(
@@ -87,7 +92,7 @@ def create(connection: sqlite3.Connection, new: NewProposal) -> None:
     posts.add(
         connection,
         posts.NewPost(
-            key=f"card-{number}",
+            key=card_key(new.run),
             project=new.project,
             kind="card",
             text="\n".join((first_line(new.commits, new.summary), new.card, call_to_vote)),
@@ -131,7 +136,7 @@ def move(
         posts.add(
             connection,
             posts.NewPost(
-                key=f"card-{proposal}",
+                key=card_key(row["run"]),
                 revision=revision,
                 project=row["project"],
                 kind="card",

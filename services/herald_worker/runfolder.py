@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 import fcntl
 import json
+import math
 import os
 import shutil
 import threading
@@ -29,6 +30,7 @@ Verdict = Literal["alive", "unbegun", "finished", "died"]
 _EMPTY_FILES = ("lock", "result", "pack", "log", "control", "base", "fetched")
 _VOID = "void\n"
 _MOST_RESULT = 64 << 20
+_MOST_USAGE = 64 << 10
 
 
 class End(NamedTuple):
@@ -73,8 +75,9 @@ class RunFolder:
     def _make(self, name: str, data: bytes) -> None:
         fd = os.open(self.file(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            os.write(fd, data) if len(data) < 1 << 16 else _write_all(fd, data)
-            os.fsync(fd)
+            if data:  # of an empty file only the name has to be on the disk, and the folder holds that
+                _write_all(fd, data)
+                os.fsync(fd)
         finally:
             os.close(fd)
 
@@ -142,7 +145,7 @@ class RunFolder:
         last: dict[str, Any] = {}
         for line in self._lines("result"):
             if line.get("type") == "text":
-                texts.append(str(line.get("text", "")))
+                texts.append(text_of(line, "text"))
             last = line
         if last.get("type") != "end":
             return None
@@ -150,7 +153,7 @@ class RunFolder:
 
     def partial_text(self) -> str:
         """What was said by a run that died."""
-        return "".join(str(line.get("text", "")) for line in self._lines("result") if line.get("type") == "text")
+        return "".join(text_of(line, "text") for line in self._lines("result") if line.get("type") == "text")
 
     def _lines(self, name: str) -> list[dict[str, Any]]:
         try:
@@ -171,27 +174,44 @@ def parse_lines(data: bytes) -> list[dict[str, Any]]:
     return found
 
 
-def _end(line: dict[str, Any], text: str) -> End:
-    def number(name: str) -> float:
-        value = line.get(name)
-        return float(value) if isinstance(value, int | float) else 0.0
+def text_of(line: dict[str, Any], name: str) -> str:
+    """A field as text that can be kept: half surrogate pairs, which JSON can carry and UTF-8 can't, are replaced."""
+    value = line.get(name)
+    return "" if value is None else str(value).encode("utf-8", "replace").decode("utf-8")
 
+
+def _number_of(line: dict[str, Any], name: str) -> float:
+    value = line.get(name)
+    with contextlib.suppress(OverflowError):
+        if isinstance(value, int | float) and math.isfinite(value):
+            return float(value)
+    return 0.0
+
+
+def _usage_of(line: dict[str, Any]) -> dict[str, Any]:
     usage = line.get("usage")
+    try:
+        return usage if isinstance(usage, dict) and len(json.dumps(usage)) <= _MOST_USAGE else {}
+    except RecursionError:  # nested just as deep as it could be read
+        return {}
+
+
+def _end(line: dict[str, Any], text: str) -> End:
     denials = line.get("denials")
     return End(
-        outcome=str(line.get("outcome", "failed")),
-        message=str(line.get("message", "")),
+        outcome=text_of(line, "outcome") or "failed",
+        message=text_of(line, "message"),
         text=text,
-        head=str(line.get("head") or ""),
-        base=str(line.get("base") or ""),
-        branch=str(line.get("branch") or ""),
-        commits=int(number("commits")),
+        head=text_of(line, "head"),
+        base=text_of(line, "base"),
+        branch=text_of(line, "branch"),
+        commits=int(_number_of(line, "commits")),
         uncommitted=line.get("uncommitted") is True,
-        session=str(line.get("session") or ""),
-        cost_usd=number("cost_usd"),
-        usage=usage if isinstance(usage, dict) else {},
+        session=text_of(line, "session"),
+        cost_usd=_number_of(line, "cost_usd"),
+        usage=_usage_of(line),
         denials=[str(each) for each in denials] if isinstance(denials, list) else [],
-        resets_at=number("resets_at"),
+        resets_at=_number_of(line, "resets_at"),
     )
 
 

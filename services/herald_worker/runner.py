@@ -21,7 +21,7 @@ from herald.snapshot import Current, Project
 from herald_worker import posts, tasks
 from herald_worker.card import propose
 from herald_worker.mirror import Mirror
-from herald_worker.runfolder import End, RunFolder, died, parse_lines
+from herald_worker.runfolder import End, RunFolder, died, parse_lines, text_of
 from herald_worker.settling import Settlement, back_to_queue, settle
 from herald_worker.starting import Going, Starter
 
@@ -50,6 +50,11 @@ class Runner:
         """Something is queued, or a place has become free."""
         self._wake.set()
 
+    def queued(self) -> None:
+        """A task was queued: tell followers and the dispatcher. Nothing else waits for that."""
+        self._log.committed()
+        self._wake.set()
+
     def committed(self) -> None:
         """Rows were committed: tell followers, the outbox, the dispatcher and whoever carries out votes."""
         self._log.committed()
@@ -63,11 +68,14 @@ class Runner:
             await self._adopt(followers)
             while True:
                 self._wake.clear()
-                while len(self._going) < self._snapshot.get().max_active and (started := await self._start()):
+                while (free := self._has_place()) and (started := await self._start()):
                     followers.create_task(self._follow_new(started), name=f"run {started.run.run}")
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(await self._until_next_delay()):
+                    async with asyncio.timeout(await self._until_next_delay() if free else None):
                         await self._wake.wait()
+
+    def _has_place(self) -> bool:
+        return len(self._going) < self._snapshot.get().max_active
 
     async def drain(self) -> None:
         """Return when nothing is queued or going."""
@@ -112,7 +120,8 @@ class Runner:
         def write(connection: sqlite3.Connection) -> None:
             tasks.end(connection, task.id, "failed", "configuration", reason)
             text = f"Task {task.id} failed: {reason}"
-            post = posts.NewPost(f"task-{task.id}-refused", task.project, "notice", text, answers=task.key, last=True)
+            key = f"refused-{uuid.uuid4().hex}"
+            post = posts.NewPost(key, task.project, "notice", text, answers=task.key, last=True)
             posts.add(connection, post)
 
         await self._database.write(write)
@@ -288,7 +297,7 @@ def _newest_progress(run: RunFolder, seen: int) -> tuple[str, int]:
         return "", seen
     whole = data.rfind(b"\n") + 1
     lines = [line for line in parse_lines(data[:whole]) if line.get("type") in ("progress", "credential")]
-    return (str(lines[-1].get("text", ""))[:200] if lines else ""), seen + whole
+    return (text_of(lines[-1], "text")[:200] if lines else ""), seen + whole
 
 
 def _end_of_the_dead(run: RunFolder, boot: str) -> End:

@@ -49,10 +49,11 @@ def settle(connection: sqlite3.Connection, settlement: Settlement) -> bool:
     row = tasks.row_of(connection, str(settlement.task))
     if end.branch:
         connection.execute("UPDATE tasks SET branch = ? WHERE id = ?", (end.branch, settlement.task))
-    if end.base and end.outcome != "workspace":
+    if end.base and end.head and end.outcome != "workspace":
+        # It came so far that it took the base; which one is not its say.
         connection.execute(
             "INSERT INTO clones (project, base) VALUES (?, ?) ON CONFLICT (project) DO UPDATE SET base = excluded.base",
-            (settlement.project.name, end.base),
+            (settlement.project.name, row["base"]),
         )
     elif end.outcome == "workspace":
         connection.execute("DELETE FROM clones WHERE project = ?", (settlement.project.name,))

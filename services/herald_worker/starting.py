@@ -13,7 +13,6 @@ from asyncvarlink import FileDescriptor
 from herald import journal
 from herald.bus import client
 from herald.database import Database
-from herald.durable import sync_folder
 from herald.errors import Conflict, Unavailable
 from herald.interfaces.agent import Agent, Begun
 from herald.interfaces.git import Git
@@ -57,15 +56,20 @@ class Starter:
 
     async def start(self, going: Going) -> None:
         """Return when the agent has its locks and works. Raises HeraldError; Lost: it may or may not have begun."""
+        needed = (self._agent,) if going.task.base else (self._git, self._agent)
+        async with client.connected_ahead(*needed):
+            await self._start(going)
+
+    async def _start(self, going: Going) -> None:
         run, task, project = going
         branch, base = task.branch, task.base
         if not base:
             branch, base = await self._branch_and_base(project, run)
         journal.debug("base known", run=run.run)
         session = task.session or str(uuid.uuid4())
-        mirror = Mirror(project.name)
         had = await self._database.read(lambda connection: tasks.known_to_clone(connection, project.name))
-        await mirror.export(base, had, run.file("base"))
+        if had != base:
+            await Mirror(project.name).export(base, had, run.file("base"))
         words = prompt.compose(project, branch, task.author, task.history, task.text)
         await asyncio.to_thread(_write_prompt, run, words)
         await self._database.write(lambda connection: tasks.place(connection, task.id, branch, base, session))
@@ -133,8 +137,6 @@ async def _first_answer(stream: AsyncIterator[Begun]) -> None:
 
 
 def _write_prompt(run: RunFolder, data: bytes) -> None:
+    """Not fsynced: after a power cut nobody reads it, the task gets another run."""
     with open(run.file("prompt"), "wb") as file:
         file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    sync_folder(run.path)

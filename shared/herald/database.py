@@ -165,7 +165,7 @@ def _open(path: str, migrations: Sequence[str]) -> sqlite3.Connection:
         return _create(path, migrations)
     except sqlite3.OperationalError as error:
         raise Unavailable(
-            f"{path}: {error}; is another Herald running on this state, or the folder unwritable?"
+            f"{path}: {error}; is another Herald running on this state, the folder unwritable or its disk full?"
         ) from error
     except OSError as error:
         raise Unavailable(f"{path}: {error.strerror}; the folder must be writable and its disk have room") from error

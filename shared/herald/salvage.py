@@ -23,7 +23,8 @@ Create = Callable[[str], sqlite3.Connection]
 
 
 def settle(path: str) -> None:
-    """Put a salvaged database in the place of the damaged one, if there is one. Raises OSError."""
+    """Finish what a kill interrupted: put a salvaged database in the place of the damaged one. Raises OSError."""
+    _put_back_log(path)
     salvaged = f"{path}.salvaged"
     if not os.path.exists(salvaged):
         return
@@ -38,18 +39,22 @@ def settle(path: str) -> None:
 def rescue(path: str, damage: str, create: Create, *, release: Callable[[], None]) -> None:
     """Build a new database from what can be read of a damaged one, and put it in its place.
 
-    `create` makes an empty one of the current schema. `release` closes what has the damaged one open: only after it
-    was copied, because SQLite removes the log of a database that it closes. Raises OSError and sqlite3.Error.
+    `create` makes an empty one of the current schema. `release` closes what has the damaged one open, whereby SQLite
+    takes what it can from the log and removes it: hence the log is kept meanwhile. Raises OSError and sqlite3.Error.
     """
+    log = f"{path}-wal"
+    if os.path.exists(log) and os.path.getsize(log):
+        os.link(log, f"{log}.kept")
+    release()
+    _put_back_log(path)
     copy, building = f"{path}.copy", f"{path}.new"
     for name in (copy, building):
         _remove(name)
     shutil.copyfile(path, copy)
-    if os.path.exists(f"{path}-wal"):
-        shutil.copyfile(f"{path}-wal", f"{copy}-wal")
+    if os.path.exists(log):
+        shutil.copyfile(log, f"{copy}-wal")
         with contextlib.suppress(ValueError):  # a log without a start holds nothing that can be placed
             wal.mend(f"{copy}-wal")
-    release()
     new = create(building)
     new.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     _mend_header(copy, building)
@@ -68,20 +73,28 @@ def rescue(path: str, damage: str, create: Create, *, release: Callable[[], None
     _remove(copy)
 
 
+def _put_back_log(path: str) -> None:
+    log, kept = f"{path}-wal", f"{path}-wal.kept"
+    if os.path.exists(log):
+        with_no_trace(kept)
+    elif os.path.exists(kept):
+        os.rename(kept, log)
+
+
 def _remove(name: str) -> None:
     for suffix in ("", "-wal", "-shm"):
         with_no_trace(name + suffix)
 
 
 def _mend_header(copy: str, sound: str) -> None:
-    """Where the first bytes of the file are gone, take those of a sound database of the same kind."""
+    """Let the first bytes fit the size of the file; where they are gone, take those of a sound database of its kind."""
     with open(copy, "r+b") as file, open(sound, "rb") as other:
-        if file.read(len(_MAGIC)) == _MAGIC:
-            return
-        head = bytearray(other.read(_FILE_HEADER))
+        head = bytearray(file.read(_FILE_HEADER))
+        if head[: len(_MAGIC)] != _MAGIC:
+            head = bytearray(other.read(_FILE_HEADER))
+            head[32:40] = bytes(8)  # no list of free pages
         page_size = int.from_bytes(head[16:18], "big")
         head[28:32] = (os.path.getsize(copy) // page_size).to_bytes(4, "big")
-        head[32:40] = bytes(8)  # no list of free pages
         file.seek(0)
         file.write(head)
 

@@ -29,10 +29,6 @@ class _Frame(NamedTuple):
     page: bytes
 
     @property
-    def commits(self) -> bool:
-        return self.head[4:8] != bytes(4)
-
-    @property
     def sums(self) -> Sums:
         first, second = struct.unpack(">II", self.head[16:24])
         return first, second
@@ -49,8 +45,10 @@ def committed_frames(path: str) -> int:
             if not head:
                 return 0
             log = _parse(head)
+            whole = (os.fstat(file.fileno()).st_size - _HEADER) // (_FRAME_HEADER + log.page_size)
             count = found = 0
-            while len(start := file.read(_FRAME_HEADER)) == _FRAME_HEADER:
+            for _ in range(whole):
+                start = file.read(_FRAME_HEADER)
                 if start[8:16] == log.salts:
                     count += 1
                     if start[4:8] != bytes(4):

@@ -31,8 +31,15 @@ def child_of(instance: Instance) -> psutil.Process:
 
 
 def sleeping(number: int) -> list[psutil.Process]:
-    found = psutil.process_iter(["cmdline"])
-    return [each for each in found if each.info["cmdline"] == ["sleep", str(number)]]
+    """The `sleep NUMBER` that runs below this test, also when its parents are gone."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        try:
+            if process.cmdline() == ["sleep", str(number)]:
+                found.append(process)
+        except psutil.NoSuchProcess:
+            continue
+    return found
 
 
 def test_the_deadline_ends_a_run_and_keeps_what_it_said(place: Place) -> None:

@@ -8,10 +8,18 @@ FILTERS = {"clean", "smudge"}
 """Filters are how a project stores its files (git-lfs is one); they run in the agent's own process tree."""
 
 
-HOOKS = (
-    "pre-commit commit-msg prepare-commit-msg post-commit post-checkout post-index-change reference-transaction "
-    "post-rewrite pre-auto-gc fsmonitor-watchman"
-).split()
+HOOKS = [
+    "pre-commit",
+    "commit-msg",
+    "prepare-commit-msg",
+    "post-commit",
+    "post-checkout",
+    "post-index-change",
+    "reference-transaction",
+    "post-rewrite",
+    "pre-auto-gc",
+    "fsmonitor-watchman",
+]
 
 
 def make_hostile(clone: Path, witness: Path) -> None:

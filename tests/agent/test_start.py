@@ -5,7 +5,7 @@ import sys
 
 from tests.agent.place import Place
 
-HEAVY = {"asyncio", "asyncvarlink", "subprocess", "dataclasses", "ctypes", "logging", "pydantic", "shutil", "threading"}
+HEAVY = {"asyncio", "asyncvarlink", "subprocess", "dataclasses", "logging", "pydantic", "threading"}
 
 
 def test_nothing_heavy_is_loaded_before_the_first_answer(place: Place) -> None:

@@ -141,9 +141,8 @@ class Stage:
     def serve(self, *arguments: str, service: str = names.WORKER, **variables: str) -> Process:
         """Start the trial service on the socket of a service; its calls wait until it is there."""
         descriptor = self.listen(service).fileno()
-        return self.run(
-            "tests.gateway.launch", str(descriptor), "tests.shared.trial", *arguments, pass_fds=[descriptor], **variables
-        )
+        command = ("tests.gateway.launch", str(descriptor), "tests.shared.trial", *arguments)
+        return self.run(*command, pass_fds=[descriptor], **variables)
 
     def run(self, module: str, *arguments: str, pass_fds: list[int] | None = None, **variables: Any) -> Process:
         """Start a module. Variables in capitals go into its environment, others are options of the process."""
@@ -224,6 +223,15 @@ class Wire:
         except ConnectionError:
             return None
         return received[0] if received else None
+
+    def receive_or_none(self) -> dict[str, Any] | None:
+        """The answer to a question that every service answers; None when nobody does."""
+        self.send("org.varlink.service.GetInfo")
+        self.socket.settimeout(10.0)
+        try:
+            return self.receive()
+        except TimeoutError:
+            return None
 
     def answer(self) -> dict[str, Any]:
         message = self.receive()

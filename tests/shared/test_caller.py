@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 import socket
 import threading
@@ -93,10 +94,9 @@ def test_a_call_waits_for_a_place_in_a_full_backlog(stage: Stage) -> None:
     listening = stage.listen()
     listening.listen(0)
     first = stage.connect()
-    with pytest.raises(BlockingIOError):
-        probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        with probe:
-            probe.connect(stage.socket_path())
+    probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    with probe, pytest.raises(BlockingIOError):
+        probe.connect(stage.socket_path())
 
     serving = threading.Timer(0.3, stage.serve)
     serving.start()
@@ -244,7 +244,9 @@ def _reply(**parameters: Any) -> bytes:
         "wrong type", "too little", "too much", "odd error", "denied",
     ],
 )  # fmt: skip
-def test_a_service_that_misbehaves_is_an_error_of_the_bus(stage: Stage, answer: bytes, error: type[HeraldError]) -> None:
+def test_what_a_service_does_wrong_is_an_error_of_the_bus(
+    stage: Stage, answer: bytes, error: type[HeraldError]
+) -> None:
     def say(connection: socket.socket) -> None:
         try:
             connection.sendall(answer)
@@ -272,9 +274,6 @@ def test_an_answer_to_nothing_ends_the_connection_it_came_on(stage: Stage) -> No
 
 
 def test_a_unit_without_a_place_is_busy(stage: Stage) -> None:
-    def reset(connection: socket.socket) -> None:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-
     listening = stage.listen(names.CONFIG)
 
     def refuse() -> None:
@@ -291,18 +290,12 @@ def test_a_unit_without_a_place_is_busy(stage: Stage) -> None:
 
 def test_a_caller_outside_the_group_is_told_what_is_needed(stage: Stage) -> None:
     stage.listen()
-    if _is_root():
+    if os.getuid() == 0:
         pytest.skip("root may connect to everything")
     (stage.root / names.interface_of(names.WORKER)).chmod(0)
 
     with pytest.raises(Unavailable, match="membership of group herald is needed"):
         blocking.call("worker", "Echo", {"text": "x"})
-
-
-def _is_root() -> bool:
-    import os
-
-    return os.getuid() == 0
 
 
 def test_a_peer_has_the_methods_of_its_interface_and_no_others(stage: Stage) -> None:

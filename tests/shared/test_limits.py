@@ -62,7 +62,9 @@ def test_a_call_after_garbage_is_not_carried_out(stage: Stage) -> None:
     assert blocking.call("worker", "GetAdded", {"name": "after"}) == {"times": 0}
 
 
-@pytest.mark.parametrize("call", [{}, {"method": 1}, {"method": "x"}, {"method": "io.herald.Worker.Echo", "parameters": 1}])
+@pytest.mark.parametrize(
+    "call", [{}, {"method": 1}, {"method": "x"}, {"method": "io.herald.Worker.Echo", "parameters": 1}]
+)
 def test_an_object_that_is_no_call_is_answered(stage: Stage, call: dict[str, Any]) -> None:
     stage.serve()
     wire = stage.connect()

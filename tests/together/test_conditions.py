@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -158,12 +159,13 @@ def test_a_damaged_cursor_prints_posts_again_rather_than_losing_them(tmp_path: P
 
 
 def test_folders_of_commands_that_were_killed_altogether_are_removed(tmp_path: Path) -> None:
-    with Try(tmp_path / "state", *STANDIN) as attempt:
+    with Try(tmp_path / "state", *STANDIN) as attempt, tempfile.TemporaryDirectory(prefix="herald-try-") as kept:
         bus = Path(attempt.wait_for("bus: ").removeprefix("bus: "))
-        dead = Path("/tmp/herald-left-by-a-test")
-        dead.mkdir(exist_ok=True)
-        (dead / "lock").touch()
+        dead = Path(tempfile.mkdtemp(prefix="herald-try-", dir="/tmp"))
+        (dead / "runtime.lock").touch()
+        (Path(kept) / "lock").touch()  # somebody's state folder, not in use
         assert run(tmp_path / "other", options=STANDIN)[0] == 0
         assert not dead.exists()
+        assert (Path(kept) / "lock").exists()
         assert bus.exists()  # its command lives
         assert attempt.finish() == 0, attempt.told()

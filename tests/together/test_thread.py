@@ -2,13 +2,17 @@
 
 import os
 import re
+import select
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.support.processes import wait_for
 from tests.support.repositories import Remote, clone, git, remote_with_commit
-from tests.together.trying import Try, processes_of, run
+from tests.together.trying import Try, processes_of, program, run
 
 STANDIN = ("--agent", "standin")
 
@@ -213,3 +217,56 @@ def test_nothing_of_the_caller_but_what_is_allowed_reaches_the_services(tmp_path
         assert len(processes_of(state)) > 5
         attempt.process.send_signal(signal.SIGINT)
         assert attempt.ended() == 130
+
+
+def test_when_nobody_reads_posts_any_more_everything_ends(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    with subprocess.Popen(
+        [
+            "sh",
+            "-c",
+            'printf "say one\nsay two\nsay three\n" | "$@" | head -n 1',
+            "sh",
+            program(),
+            "--state",
+            state,
+            *STANDIN,
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        out, _ = process.communicate(timeout=60)
+    assert out.startswith("[sample] ")
+    wait_for(lambda: not processes_of(state), "everything ends")
+
+
+def test_a_terminal_is_a_chat_until_ctrl_c(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    terminal, theirs = os.openpty()
+    controlled = (
+        "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", controlled, program(), "--state", state, *STANDIN],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    shown = b""
+
+    def shows(text: bytes) -> bool:
+        nonlocal shown
+        shown += os.read(terminal, 4096) if select.select([terminal], [], [], 0.1)[0] else b""
+        return text in shown
+
+    wait_for(lambda: shows(b"sample> "), "the prompt")
+    os.write(terminal, b"sleep 60\n!status\n")
+    wait_for(lambda: shows(b"Worker: "), "the answer to the command, which did not wait for the task")
+    os.write(terminal, b"\x03")
+    wait_for(lambda: shows(b"^C"), "the end")
+    assert process.wait(60) == 0, shown.decode()
+    os.close(terminal)
+    wait_for(lambda: not processes_of(state), "everything ends")

@@ -1,15 +1,19 @@
 """install.sh, with a Python of the test's own that only notes down what it is asked to do."""
 
 import os
+import re
 import shutil
 import stat
 import subprocess
 import tempfile
 import time
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 FILES = ("install.sh", "pyproject.toml", "packaging/requirements-build.txt", "packaging/requirements.txt")
@@ -201,3 +205,16 @@ def test_every_locked_version_has_hashes_and_names_no_place(name: str) -> None:
         assert "--hash=sha256:" in line
     assert "://" not in text
     assert "index" not in text
+
+
+@pytest.mark.parametrize(("name", "extra"), [("requirements", ""), ("requirements-test", "test")])
+def test_the_locked_versions_are_those_that_the_project_allows(name: str, extra: str) -> None:
+    text = (ROOT / "packaging" / f"{name}.txt").read_text(encoding="utf-8")
+    locked = {
+        canonicalize_name(each): version for each, version in re.findall(r"^([\w.-]+)==([^ ;]+)", text, re.MULTILINE)
+    }
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = project["dependencies"] + (project["optional-dependencies"][extra] if extra else [])
+    for requirement in map(Requirement, wanted):
+        version = locked.get(canonicalize_name(requirement.name), "0")
+        assert requirement.specifier.contains(version), f"{requirement}: packaging/lock.sh locks it"

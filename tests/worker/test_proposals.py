@@ -50,7 +50,7 @@ def test_approved_then_pushing_then_pushed(db: sqlite3.Connection) -> None:
     assert next_step(db) is None
     assert proposals.last_pushed(db, "sample", "agent/sample-1") == HEAD
     assert events(db) == ["proposal.open", "proposal.approved", "proposal.pushing", "proposal.pushed"]
-    assert [(each["key"], each["revision"]) for each in posts(db)] == [("card-1", 0), ("card-1", 1)]
+    assert [(each["key"], each["revision"]) for each in posts(db)] == [("card-1-1-x", 0), ("card-1-1-x", 1)]
 
 
 def test_a_vote_withdrawn_before_the_push_opens_the_card_again_and_after_it_is_too_late(db: sqlite3.Connection) -> None:

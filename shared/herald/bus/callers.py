@@ -7,6 +7,7 @@ the bus folder is the border, that uid may call everything, any other is refused
 
 import array
 import contextvars
+import errno
 import functools
 import grp
 import os
@@ -18,6 +19,10 @@ from typing import Literal, NamedTuple
 from herald import names
 
 _SO_PEERGROUPS = 59
+_LARGEST_OPTION = 1024
+"""Bytes that Python hands out of a socket option."""
+_MOST_GROUPS = 65536
+"""NGROUPS_MAX of the kernel."""
 _GROUP = "herald"
 
 _EVERY = frozenset({"*"})
@@ -108,8 +113,24 @@ def _in_group(connection: socket.socket, gid: int) -> bool:
     except KeyError:
         return False
     groups = array.array("I")
-    groups.frombytes(connection.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, 65536 * groups.itemsize))
+    groups.frombytes(_peer_groups(connection))
     return wanted == gid or wanted in groups  # the kernel's list need not hold the primary group
+
+
+def _peer_groups(connection: socket.socket) -> bytes:
+    try:
+        return connection.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _LARGEST_OPTION)
+    except OSError as error:
+        if error.errno != errno.ERANGE:
+            raise
+    import ctypes  # for the few who are in more than 256 groups
+
+    size = ctypes.c_uint(_MOST_GROUPS * 4)
+    groups = ctypes.create_string_buffer(size.value)
+    option = (socket.SOL_SOCKET, _SO_PEERGROUPS, groups, ctypes.byref(size))
+    if ctypes.CDLL(None, use_errno=True).getsockopt(connection.fileno(), *option) != 0:
+        raise OSError(ctypes.get_errno(), "the groups of the caller cannot be read")
+    return groups.raw[: size.value]
 
 
 @functools.cache

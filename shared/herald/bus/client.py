@@ -219,7 +219,7 @@ class Peer:
             call = method.call(parameters, fds)
             try:
                 async with asyncio.timeout(self._deadline):
-                    connection = await self._open()
+                    connection = self._take_idle() or await self._open()
             except TimeoutError as error:
                 raise self._silent(method, error) from error
             with contextlib.closing(connection):
@@ -238,6 +238,18 @@ class Peer:
     def _lost(self, method: _Method, error: Exception) -> Lost:
         return Lost(f"herald-{self._service} ended the connection before it answered {method.name}: {error}")
 
+    async def connect(self) -> _Connection:
+        """A connection that the next call takes. Raises Lost."""
+        connection = await self._open()
+        self._idle.append(connection)
+        return connection
+
+    def give_up(self, connection: _Connection) -> None:
+        """End a connection, unless a call has taken it."""
+        if connection in self._idle:
+            self._idle.remove(connection)
+            connection.close()
+
     def close(self) -> None:
         """End the idle connections."""
         while self._idle:
@@ -248,6 +260,25 @@ def _method(interface: type[Interface], derived: type[VarlinkInterface], name: s
     signature = varlinksignature(getattr(derived, name))
     assert signature is not None
     return _Method(name, f"{interface.interface}.{name}", signature, varlink.list_parameter(interface, name))
+
+
+@contextlib.asynccontextmanager
+async def connected_ahead(*peers: Interface) -> AsyncIterator[None]:
+    """Connect while the calls are still being prepared: a unit that is started for one act starts meanwhile.
+
+    What no call has taken is given up at the end of the block. That a connection does not come about is no error
+    here: the call itself tries again.
+    """
+    ends = [cast(Peer, each) for each in peers]
+    connecting = [asyncio.create_task(each.connect()) for each in ends]
+    try:
+        yield
+    finally:
+        for task in connecting:
+            task.cancel()
+        for each, outcome in zip(ends, await asyncio.gather(*connecting, return_exceptions=True), strict=True):
+            if isinstance(outcome, _Connection):
+                each.give_up(outcome)
 
 
 def peer(interface: type[_I], deadline: float = limits.DEADLINE) -> _I:

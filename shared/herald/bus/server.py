@@ -179,8 +179,9 @@ class Server:
         connection.setblocking(False)
         try:
             caller = callers.identify(connection)
-        except OSError:
-            connection.close()  # gone before it was looked at
+        except OSError as error:
+            connection.close()
+            self.report(error)
             return
         protocol = _Protocol(self, connection, caller)
         self._open[protocol] = Transport(asyncio.get_running_loop(), connection, connection, protocol)

@@ -1,0 +1,44 @@
+"""What a caller asks of a run."""
+
+import os
+import stat
+from typing import NamedTuple
+
+from herald.errors import Invalid
+from herald_agent.reference import check_branch, check_hash
+
+
+class Request(NamedTuple):
+    """The parameters of Run; those from `prompt` on are descriptors."""
+
+    run: str
+    project: str
+    branch: str
+    base: str
+    session: str
+    resume: bool
+    deadline: float
+    title: str
+    prompt: int
+    base_pack: int
+    lock: int
+    result: int
+    pack: int
+    log: int
+    control: int
+
+
+def check(request: Request) -> None:
+    """Refuse what can never succeed. Raises Invalid."""
+    name = request.run
+    if not (name.isascii() and name.replace("-", "").replace("_", "").replace(".", "").isalnum() and len(name) <= 100):
+        raise Invalid(f"{name!r} cannot be the name of a run")
+    if not check_branch(request.branch):
+        raise Invalid(f"{request.branch!r} cannot be the name of a branch")
+    if not check_hash(request.base):
+        raise Invalid(f"base {request.base!r} is not the hash of a commit")
+    if not request.deadline > 0:
+        raise Invalid("the deadline is over already")
+    files = (request.prompt, request.base_pack, request.lock, request.result, request.pack, request.log)
+    if not all(stat.S_ISREG(os.fstat(fd).st_mode) for fd in (*files, request.control)):
+        raise Invalid("every descriptor of a run has to be a regular file")

@@ -1,0 +1,90 @@
+"""No secret leaves for chat or journal."""
+
+import os
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from herald.masking import MASK, mask
+from tests.shared.staging import SOURCES
+
+_LETTERS = "Canary0123456789abcdefGHIJKLmnopqrstuvwx"
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        f"sk-ant-api03-{_LETTERS}",
+        f"sk-ant-oat01-{_LETTERS}_-{_LETTERS}",
+        f"ghp_{_LETTERS}",
+        f"gho_{_LETTERS}",
+        f"ghs_{_LETTERS}",
+        f"github_pat_{_LETTERS}_{_LETTERS}",
+        f"M{_LETTERS[:25]}.{_LETTERS[:6]}.{_LETTERS[:38]}",
+        f"https://discord.com/api/webhooks/123456789012345678/{_LETTERS}",
+        f"https://canary.discord.com/api/v10/webhooks/123456789012345678/{_LETTERS}",
+        f"https://discordapp.com/api/webhooks/123456789012345678/{_LETTERS}",
+        f"-----BEGIN OPENSSH PRIVATE KEY-----\n{_LETTERS}\n{_LETTERS}\n-----END OPENSSH PRIVATE KEY-----",
+        f"-----BEGIN PRIVATE KEY-----\\n{_LETTERS}\\n-----END PRIVATE KEY-----",
+        f"-----BEGIN RSA PRIVATE KEY-----\n{_LETTERS}\nand so on, cut off",
+        f"-----BEGIN PGP PRIVATE KEY BLOCK-----\n{_LETTERS}\n-----END PGP PRIVATE KEY BLOCK-----",
+    ],
+)
+@pytest.mark.parametrize("around", ["{}", "key={} ", '"{}"', "https://user:{}@host/", "a\n{}\nb"])
+def test_what_has_the_shape_of_a_secret_is_masked(secret: str, around: str) -> None:
+    masked = mask(around.format(secret))
+
+    assert _LETTERS[:20] not in masked
+    assert MASK in masked
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "an ordinary sentence about sk-ant and ghp_ tokens",
+        "commit 0123456789abcdef0123456789abcdef01234567",
+        "https://discord.com/channels/1/2",
+        "-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----",
+        "",
+    ],
+)
+def test_ordinary_text_stays_as_it_is(text: str) -> None:
+    assert mask(text) == text
+
+
+def test_loaded_credentials_are_masked_wherever_they_stand(tmp_path: Path) -> None:
+    key = "\n".join(secrets.token_hex(32) for _ in range(5))
+    values = {"discord_token": secrets.token_hex(20), "git_ssh_key": f"{key}\n", "short": "abc"}
+    for name, value in values.items():
+        (tmp_path / name).write_text(value)
+    variable = secrets.token_hex(20)
+    script = """
+import sys
+from herald import journal
+text = sys.stdin.read()
+journal.info(text, task="t", detail=text)
+"""
+    line = key.splitlines()[2]
+    text = f"token {values['discord_token']}, key {key}, line {line}, variable {variable}, abc"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        check=True,
+        input=text,
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": SOURCES, "CREDENTIALS_DIRECTORY": str(tmp_path), "ANTHROPIC_API_KEY": variable},
+    )
+
+    assert done.stderr.count(MASK) == 8
+    assert "abc" in done.stderr
+    for secret in (values["discord_token"], variable, *key.splitlines()):
+        assert secret not in done.stderr
+
+
+def test_a_long_text_is_masked_in_time_that_grows_with_it() -> None:
+    text = ("-----BEGIN " + "A " * 50) * 2000 + "sk-ant-" * 20_000 + "M" * 100_000 + os.urandom(100_000).hex()
+
+    mask(text)

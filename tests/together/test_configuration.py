@@ -1,0 +1,179 @@
+"""Broken configuration and unusable workspaces in a whole Herald: told with the next step, the service alive."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support import repositories
+from tests.support.herald import Herald, Site
+from tests.support.processes import wait_for
+from tests.support.repositories import git
+
+_FAULTS = {
+    "broken YAML": ("name: sample\npath: [\n", "sample.yaml:"),
+    "unknown key": ("name: sample\npath: {path}\nworkspce: worktree\n", "workspace"),
+    "bad cron": ('name: sample\npath: {path}\nschedule:\n  - cron: "61 * * * *"\n', "cron"),
+    "never due": ('name: sample\npath: {path}\nschedule:\n  - cron: "0 8 31 2 *"\n', "cron"),
+    "relative path": ("name: sample\npath: here\n", "path"),
+}
+
+
+def project_file(site: Site) -> Path:
+    return site.state / "etc" / "projects" / "sample.yaml"
+
+
+def check_alive(site: Site, herald: Herald, name: str) -> None:
+    task = herald.enqueue(f"create {name}.txt: x")
+    assert herald.ended(task) == "done"
+
+
+def test_a_broken_file_is_told_where_the_operator_looks_and_the_last_good_one_stays_over_a_restart(
+    tmp_path: Path,
+) -> None:
+    with Site(tmp_path) as site:
+        herald = site.start()
+        good = project_file(site).read_text()
+        generation = herald.status()["config_generation"]
+        for number, (name, (text, words)) in enumerate(_FAULTS.items()):
+            project_file(site).write_text(text.replace("{path}", str(site.clone)))
+            errors: list[str] = wait_for(lambda: herald.status()["config_errors"], f"{name} is noticed")
+            assert any("sample.yaml" in each and words in each for each in errors), (name, errors)
+            assert "configuration broken, last good one in force" in herald.status()["duty"]
+            told = wait_for(
+                lambda number=number: [p["text"] for p in herald.posts() if "is broken" in p["text"]][number:], name  # type: ignore[misc]
+            )
+            assert words in told[0]
+            said = herald.call("config", "Reload")
+            assert not said["applied"]
+            if name == "unknown key":
+                check_alive(site, herald, "alive")
+                herald.finish()
+                herald = site.start()
+                assert "the one before stays in force" in herald.stderr
+                check_alive(site, herald, "restarted")
+            project_file(site).write_text(good)
+            wait_for(lambda: not herald.status()["config_errors"], f"{name} is mended")
+        assert herald.status()["config_generation"] >= generation
+        herald.say("!reload", "!nonsense")
+        assert "in force" in herald.finish()
+
+
+def rebase(site: Site) -> Callable[[], object]:
+    marker = site.clone / ".git" / "rebase-merge"
+    marker.mkdir()
+    return marker.rmdir
+
+
+def no_repository(site: Site) -> Callable[[], object]:
+    hidden = site.clone / ".git.away"
+    (site.clone / ".git").rename(hidden)
+    return lambda: hidden.rename(site.clone / ".git")
+
+
+def missing(site: Site) -> Callable[[], object]:
+    away = site.folder / "away"
+    site.clone.rename(away)
+    return lambda: away.rename(site.clone)
+
+
+def no_remote(site: Site) -> Callable[[], object]:
+    away = site.folder / "away.git"
+    site.remote.path.rename(away)
+    return lambda: away.rename(site.remote.path)
+
+
+def empty(site: Site) -> Callable[[], object]:
+    hidden = site.folder / "hidden"
+    shutil.copytree(site.clone, hidden)
+    shutil.rmtree(site.clone / ".git")
+    git(site.clone, "init", "--quiet", ".")
+
+    def back() -> None:
+        shutil.rmtree(site.clone)
+        hidden.rename(site.clone)
+
+    return back
+
+
+@pytest.mark.parametrize("workspace", ["worktree", "path"])
+def test_an_unusable_workspace_fails_the_task_with_what_to_do_and_is_used_again_when_mended(
+    tmp_path: Path, workspace: str
+) -> None:
+    faults = {
+        rebase: "--continue` or `--abort",
+        no_repository: "is no git repository",
+        missing: "is missing; clone the project there",
+        no_remote: "",
+        empty: "",
+    }
+    with Site(tmp_path) as site:
+        site.configure(workspace=workspace)
+        herald = site.start()
+        check_alive(site, herald, "first")
+        failed = []
+        for fault, words in faults.items():
+            mend = fault(site)
+            task = herald.enqueue("create never.txt: x")
+            assert herald.ended(task) in ("failed", "done" if fault is empty else "failed"), fault
+            shown = herald.task(task)
+            assert words in shown["summary"], (fault, shown)
+            if shown["state"] == "failed":
+                failed.append(task)
+                herald.idle()
+                said = [post["text"] for post in herald.posts() if post["text"].startswith(f"Task {task} failed")]
+                assert len(said) == 1
+                assert len(said[0]) < 600, said
+                print(f"{workspace}, {fault.__name__}: {said[0]}")
+            mend()
+            check_alive(site, herald, fault.__name__)
+        assert len(failed) >= 4
+        herald.finish(1)
+
+
+def test_a_clone_that_was_emptied_gets_all_it_lacks_with_the_second_message(tmp_path: Path) -> None:
+    with Site(tmp_path) as site:
+        herald = site.start()
+        check_alive(site, herald, "first")
+        empty(site)
+        refused = herald.enqueue("create refused.txt: x")
+        assert herald.ended(refused) == "failed"
+        assert "lacks commits that it had" in herald.task(refused)["summary"]
+        assert "send the task again" in herald.task(refused)["summary"]
+        check_alive(site, herald, "second")
+        herald.finish(1)
+
+
+def test_a_project_that_is_taken_out_of_the_configuration_fails_its_tasks_with_a_reason(tmp_path: Path) -> None:
+    with Site(tmp_path) as site:
+        herald = site.start()
+        running = herald.enqueue("sleep 2")
+        queued = herald.enqueue("say never")
+        site.events.wait("task.running", running)
+        text = project_file(site).read_text()
+        project_file(site).write_text(f"{text}enabled: false\n")
+        wait_for(lambda: not herald.call("worker", "ListProjects")["projects"][0]["enabled"], "it is disabled")
+
+        assert herald.ended(running) == "done"
+        assert herald.ended(queued) == "failed"
+        assert "is disabled; bring it back and send the message again" in herald.task(queued)["summary"]
+        herald.say("say refused")
+        assert "sample is disabled" in herald.finish(1)
+
+
+def test_the_tree_of_the_clone_in_a_rebase_is_left_as_it_is(tmp_path: Path) -> None:
+    with Site(tmp_path) as site:
+        base = git(site.clone, "rev-parse", "HEAD")
+        repositories.commit(site.clone, {"README.md": "one\n"}, "One", branch="one")
+        git(site.clone, "checkout", "--quiet", "-b", "two", base)
+        repositories.commit(site.clone, {"README.md": "two\n"}, "Two")
+        import subprocess
+
+        subprocess.run(["git", "rebase", "one"], cwd=site.clone, env=repositories.environment(), capture_output=True)
+        assert (site.clone / ".git/rebase-merge").is_dir()
+        before = site.checkout()
+        herald = site.start()
+        herald.say("create x.txt: x")
+        assert "is in the middle of a rebase" in herald.finish(1)
+        assert site.checkout() == before
