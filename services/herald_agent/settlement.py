@@ -78,6 +78,8 @@ def put_at_rest(git: Git, going: Going, notes: list[str], *, cut_off: bool) -> N
     if going.mode == "worktree":
         if git.attempt("worktree", "remove", "--force", "--force", "--", going.folder, deadline=_LONG).code != 0:
             shutil.rmtree(going.folder, ignore_errors=True)
+            registered = os.path.join(git_folder(going.clone), "worktrees", os.path.basename(going.folder))
+            durable.with_no_trace(os.path.join(registered, "locked"))  # by a `git worktree add` that was killed
             git.attempt("worktree", "prune")
         if os.path.lexists(going.folder):
             notes.append(f"The worktree {going.folder} could not be removed; remove it by hand.")

@@ -5,7 +5,6 @@ that row.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from difflib import SequenceMatcher
 from typing import Literal, NamedTuple
 
 from herald.interfaces.config import Config
@@ -105,6 +104,8 @@ def read_command(text: str, channel: str, table: Mapping[str, Command], projects
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """The known word that is most like this one."""
+    from difflib import SequenceMatcher  # hardly ever needed
+
     return max(known, key=lambda each: SequenceMatcher(None, word.lower(), each).ratio())
 
 

@@ -1,7 +1,6 @@
 """Posts on their way out: made fit for people, durable, then shown. The single exit of text to chat."""
 
 import asyncio
-import hashlib
 import os
 import re
 from typing import NamedTuple
@@ -98,6 +97,8 @@ class Outbox:
             rendered = render_text(well_formed(draft.text))
         if rendered.file is None:
             return rendered, ""
+        import hashlib  # brings OpenSSL along, and most posts have no file
+
         post = hashlib.sha256(f"{draft.key}\0{draft.revision}".encode()).hexdigest()[:24]
         path = os.path.join(self._folder, post, name)
         try:

@@ -7,7 +7,6 @@ what a killed act left running still counts.
 import contextlib
 import fcntl
 import os
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -88,7 +87,7 @@ class Repository:
         seconds: float,
         environment: dict[str, str] | None = None,
         stdin: bytes = b"",
-        stdout: int = subprocess.PIPE,
+        stdout: int | None = None,
     ) -> Outcome:
         """Run git on this repository."""
         return command.run(

@@ -30,6 +30,10 @@ _PROGRESS_EVERY = 0.5
 """Seconds between looks at a run's log; nothing but what is shown waits for it."""
 
 _PROGRESS_EVENT_EVERY = 2.0
+_LAST_GASP = 1.0
+"""Seconds before a death without a result counts as a crash: what kills everything kills this process by then. The
+first retry waits as long anyway."""
+
 _MOST_LOG = 64 << 20
 
 
@@ -170,7 +174,7 @@ class Runner:
             "crash" if isinstance(error, Unavailable) else "workspace" if isinstance(error, Conflict) else "failed"
         )
         end = died("", error.message)._replace(outcome=outcome)
-        await self._settle(going, end)
+        await self._settle(going, end, time.time())
 
     async def _running(self, going: Going) -> None:
         await self._database.write(lambda connection: tasks.running(connection, going.run.run))
@@ -185,14 +189,16 @@ class Runner:
             showing.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await showing
+        ended_at = time.time()
         verdict, boot = await asyncio.to_thread(going.run.examine)
         end = await asyncio.to_thread(going.run.end)
         if verdict == "unbegun":
             await self._back_to_queue(going, "the run never began", 0.0)
         elif end is not None:
-            await self._settle(going, end)
+            await self._settle(going, end, ended_at)
         else:
-            await self._settle(going, await asyncio.to_thread(_end_of_the_dead, going.run, boot))
+            await asyncio.sleep(_LAST_GASP)
+            await self._settle(going, await asyncio.to_thread(_end_of_the_dead, going.run, boot), ended_at)
 
     async def _show(self, going: Going) -> None:
         seen, last_event = 0, 0.0
@@ -219,7 +225,7 @@ class Runner:
         )
         self._log.committed()
 
-    async def _settle(self, going: Going, end: End) -> None:
+    async def _settle(self, going: Going, end: End, ended_at: float) -> None:
         """Import what was committed, then one transaction for everything that follows."""
         run, task, project = going
         proposal = None
@@ -234,7 +240,7 @@ class Runner:
                 )
         folder = os.path.join(names.state_folder(names.WORKER), "outputs")
         output = await asyncio.to_thread(posts.output, folder, f"{run.run}.txt", end.text)
-        settlement = Settlement(run.run, task.id, project, end, proposal, output)
+        settlement = Settlement(run.run, task.id, project, end, proposal, output, ended_at)
         await self._database.write(lambda connection: settle(connection, settlement))
         cost = f"{end.cost_usd:.4f}"
         journal.notice(f"run ended: {end.outcome}", project=project.name, task=str(task.id), run=run.run, cost_usd=cost)

@@ -107,4 +107,24 @@ CREATE TABLE outbox (
 );
 """
     + events.SCHEMA,
+    # How many tasks are queued, kept by the database itself: counting them would take the longer the more there are.
+    """
+CREATE TABLE queue_lengths (
+  project TEXT PRIMARY KEY,
+  queued INTEGER NOT NULL
+);
+INSERT INTO queue_lengths SELECT project, COUNT(*) FROM tasks WHERE state = 'queued' GROUP BY project;
+CREATE TRIGGER tasks_come AFTER INSERT ON tasks WHEN NEW.state = 'queued' BEGIN
+  INSERT OR IGNORE INTO queue_lengths VALUES (NEW.project, 0);
+  UPDATE queue_lengths SET queued = queued + 1 WHERE project = NEW.project;
+END;
+CREATE TRIGGER tasks_move AFTER UPDATE OF state ON tasks WHEN (OLD.state = 'queued') <> (NEW.state = 'queued') BEGIN
+  INSERT OR IGNORE INTO queue_lengths VALUES (NEW.project, 0);
+  UPDATE queue_lengths SET queued = queued + (NEW.state = 'queued') - (OLD.state = 'queued')
+    WHERE project = NEW.project;
+END;
+CREATE TRIGGER tasks_go AFTER DELETE ON tasks WHEN OLD.state = 'queued' BEGIN
+  UPDATE queue_lengths SET queued = queued - 1 WHERE project = OLD.project;
+END;
+""",
 )

@@ -11,7 +11,6 @@
 """
 
 import sqlite3
-import time
 from typing import NamedTuple
 
 from herald import clock
@@ -34,6 +33,8 @@ class Settlement(NamedTuple):
     proposal: proposals.NewProposal | None
     output: tuple[str, str]
     """text, or the file that holds it"""
+    ended_at: float
+    """when its last process was gone, in seconds since the epoch"""
 
 
 def delay(crashes: int) -> float:
@@ -86,7 +87,7 @@ def _crashed(connection: sqlite3.Connection, settlement: Settlement, row: sqlite
     reason = (settlement.end.message or "the agent's process died without a result").rstrip(".")
     if crashes < ATTEMPTS:
         wait = delay(crashes)
-        until = clock.text(time.time() + wait)
+        until = clock.text(settlement.ended_at + wait)
         tasks.requeue(connection, settlement.task, delay_until=until, counts=True, reason=reason)
         text = f"The run broke off: {reason}. Attempt {crashes + 1} of {ATTEMPTS} follows in {wait:g} s, same session."
         _post(connection, settlement, row, "notice", text, last=False)

@@ -89,8 +89,10 @@ def next_due(connection: sqlite3.Connection) -> Due | None:
     held = [row[0] for row in rows]
     marks = ", ".join("?" * len(held))
     row = connection.execute(
-        "SELECT * FROM tasks INDEXED BY tasks_queued WHERE state = 'queued'"
-        f" AND project NOT IN ({marks}) ORDER BY rank, id LIMIT 1",
+        "SELECT tasks.* FROM queue_lengths JOIN tasks ON tasks.id = ("
+        "SELECT head.id FROM tasks AS head INDEXED BY tasks_queued_of_project"
+        " WHERE head.state = 'queued' AND head.project = queue_lengths.project ORDER BY head.rank, head.id LIMIT 1)"
+        f" WHERE queued > 0 AND queue_lengths.project NOT IN ({marks}) ORDER BY tasks.rank, tasks.id LIMIT 1",
         tuple(held),
     ).fetchone()
     return None if row is None else due_of(row)
@@ -259,7 +261,8 @@ def listing(connection: sqlite3.Connection, project: str | None, ended: bool, li
         ).fetchall()
     else:
         rows = connection.execute(
-            f"SELECT * FROM tasks WHERE state IN ('starting', 'running'){wanted} ORDER BY id", {"project": project}
+            f"SELECT * FROM tasks INDEXED BY tasks_going WHERE state IN ('starting', 'running'){wanted} ORDER BY id",
+            {"project": project},
         ).fetchall()
         rows += connection.execute(
             f"SELECT * FROM tasks WHERE state = 'queued'{wanted} ORDER BY rank, id LIMIT :limit",
@@ -270,14 +273,12 @@ def listing(connection: sqlite3.Connection, project: str | None, ended: bool, li
 
 def count_queued(connection: sqlite3.Connection) -> int:
     """Tasks in the queue."""
-    row = connection.execute("SELECT COUNT(*) FROM tasks INDEXED BY tasks_queued WHERE state = 'queued'").fetchone()
-    return int(row[0])
+    return int(connection.execute("SELECT COALESCE(SUM(queued), 0) FROM queue_lengths").fetchone()[0])
 
 
 def queued_by_project(connection: sqlite3.Connection) -> dict[str, int]:
     """Tasks in the queue of each project that has any."""
-    rows = connection.execute("SELECT project, COUNT(*) FROM tasks WHERE state = 'queued' GROUP BY project")
-    return {row[0]: int(row[1]) for row in rows}
+    return {row[0]: int(row[1]) for row in connection.execute("SELECT * FROM queue_lengths WHERE queued > 0")}
 
 
 def known_to_clone(connection: sqlite3.Connection, project: str) -> str:

@@ -1,7 +1,7 @@
 """Times as Herald writes them: ISO 8601 in UTC, milliseconds, trailing Z."""
 
-import calendar
 import time
+from datetime import datetime
 
 
 def now() -> str:
@@ -17,4 +17,4 @@ def text(seconds: float) -> str:
 
 def seconds(written: str) -> float:
     """A time that `text` wrote, in seconds since the epoch."""
-    return calendar.timegm(time.strptime(written[:19], "%Y-%m-%dT%H:%M:%S")) + int(written[20:23]) / 1000
+    return datetime.fromisoformat(written).timestamp()

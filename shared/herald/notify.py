@@ -11,33 +11,33 @@ import time
 import sdnotify
 
 _address = os.environ.get("NOTIFY_SOCKET", "")
-_notifier = sdnotify.SystemdNotifier()
+_notifier = sdnotify.SystemdNotifier() if _address else None
 os.environ.pop("NOTIFY_SOCKET", None)
 
 
 def ready(status_line: str = "") -> None:
     """The unit serves."""
-    _notifier.notify(f"READY=1\nSTATUS={_one_line(status_line)}" if status_line else "READY=1")
+    _tell(f"READY=1\nSTATUS={_one_line(status_line)}" if status_line else "READY=1")
 
 
 def status(text: str) -> None:
     """One line for `systemctl status`."""
-    _notifier.notify(f"STATUS={_one_line(text)}")
+    _tell(f"STATUS={_one_line(text)}")
 
 
 def stopping() -> None:
     """The unit has begun to stop."""
-    _notifier.notify("STOPPING=1")
+    _tell("STOPPING=1")
 
 
 def reloading() -> None:
     """The unit reads its configuration again; `ready` ends it."""
-    _notifier.notify(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
+    _tell(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
 
 def watchdog() -> None:
     """The unit can do its duty."""
-    _notifier.notify("WATCHDOG=1")
+    _tell("WATCHDOG=1")
 
 
 def store(fd: int, name: str) -> None:
@@ -52,6 +52,11 @@ def store(fd: int, name: str) -> None:
         sender.connect(path)
         rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))
         sender.sendmsg([f"FDSTORE=1\nFDNAME={name}\nFDPOLL=0".encode()], [rights])
+
+
+def _tell(words: str) -> None:
+    if _notifier is not None:
+        _notifier.notify(words)
 
 
 def _one_line(text: str) -> str:

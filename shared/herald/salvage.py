@@ -6,7 +6,6 @@ once it is complete, and from then on each start finishes the exchange.
 
 import contextlib
 import os
-import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 
@@ -42,6 +41,8 @@ def rescue(path: str, damage: str, create: Create, *, release: Callable[[], None
     `create` makes an empty one of the current schema. `release` closes what has the damaged one open, whereby SQLite
     takes what it can from the log and removes it: hence the log is kept meanwhile. Raises OSError and sqlite3.Error.
     """
+    import shutil  # half a megabyte that every service would hold for nothing
+
     log = f"{path}-wal"
     if os.path.exists(log) and os.path.getsize(log):
         os.link(log, f"{log}.kept")

@@ -4,7 +4,6 @@ A service declares what it serves, the tasks it owns and how its duty is checked
 line, sockets from the service manager, readiness, watchdog, signals, the journal of libraries, the exit.
 """
 
-import argparse
 import asyncio
 import contextlib
 import fcntl
@@ -93,10 +92,7 @@ class Service:
     async def run(self, main: "Main") -> None:
         """Run until SIGTERM, or until a task dies."""
         self._lock_state()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.stopping.set)
-        loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+        self._heed_signals(asyncio.get_running_loop())
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
@@ -114,8 +110,18 @@ class Service:
                 server.close()
             for close in reversed(self._closers):
                 await close()
-            # The loop takes its handlers along; a second signal must not turn an ordinary end into a violent one.
-            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)
+
+    def _heed_signals(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Not by the loop's own handlers, which end with it: a second SIGTERM would then kill, just before the end."""
+
+        def heed(number: int, act: Callable[[], None]) -> None:
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(act))
+
+        heed(signal.SIGTERM, self.stopping.set)
+        heed(signal.SIGINT, self.stopping.set)
+        heed(signal.SIGHUP, self._hang_up)
 
     def _lock_state(self) -> None:
         """One process of a service for each state folder. Raises Unavailable; the lock ends with the process."""
@@ -167,20 +173,14 @@ def run(name: str, main: str | Main, doc: str, *, can_once: bool = False) -> Non
 
     Exit status 0 after SIGTERM, 1 after a failure that a restart may cure, 2 for wrong use.
     """
-    parser = argparse.ArgumentParser(
-        prog=f"herald-{name}", description=inspect.cleandoc(doc), formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--version", action="version", version=__version__)
-    if can_once:
-        parser.add_argument("--once", action="store_true", help="do what is due, then exit")
-    arguments = parser.parse_args()
+    once = _wants_once(name, doc, can_once=can_once) if sys.argv[1:] else False
     logging.basicConfig(level=logging.WARNING, handlers=[_ToJournal()])
     if isinstance(main, str):
         module, _, function = main.partition(":")
         main = getattr(importlib.import_module(module), function)
     assert not isinstance(main, str)
     try:
-        asyncio.run(Service(name, once=can_once and arguments.once).run(main))
+        asyncio.run(Service(name, once=once).run(main))
     except HeraldError as error:
         journal.error(f"{name} cannot run: {error.message}")
         notify.status(error.message)
@@ -188,6 +188,20 @@ def run(name: str, main: str | Main, doc: str, *, can_once: bool = False) -> Non
     except Exception as error:  # noqa: BLE001 - the boundary of the process: told where the operator looks, masked
         _report(error)
         sys.exit(1)
+
+
+def _wants_once(name: str, doc: str, *, can_once: bool) -> bool:
+    """Read the command line. A unit has none, hence the import here: it would be 0.6 MB for nothing."""
+    import argparse
+
+    parser = argparse.ArgumentParser(
+        prog=f"herald-{name}", description=inspect.cleandoc(doc), formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    if can_once:
+        parser.add_argument("--once", action="store_true", help="do what is due, then exit")
+    arguments = parser.parse_args()
+    return can_once and bool(arguments.once)
 
 
 def _passed_socket(name: str) -> socket.socket:

@@ -1,4 +1,4 @@
-"""Fixtures of the agent's tests: a place to work, the real CLI against a peer that plays the API, and no leftovers."""
+"""Fixtures of the agent's tests: a place to work, and the real CLI against a peer that plays the API."""
 
 import os
 import shutil
@@ -7,18 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent.place import Place, become_subreaper, no_process_left
+from tests.agent.place import Place
 from tests.support import anthropic
 
 _INSTALLED = Path(__file__).parents[2] / ".tools/claude/node_modules/.bin/claude"
-
-
-@pytest.fixture(autouse=True)
-def clean_end() -> Iterator[None]:
-    """No test leaves a process behind."""
-    become_subreaper()
-    with no_process_left():
-        yield
 
 
 @pytest.fixture

@@ -1,20 +1,14 @@
 """A state folder, a project's clone with a local remote, and real instances of herald-agent serving calls there."""
 
-import ctypes
 import json
 import os
 import select
-import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 from herald import snapshot
 from herald.bus.frames import Frames
@@ -22,11 +16,6 @@ from herald.bus.frames import Frames
 _ROOT = Path(__file__).parents[2]
 _PATIENCE = 60.0
 RUN_FILES = ("prompt", "base_pack", "lock", "result", "pack", "log", "control")
-
-
-def become_subreaper() -> None:
-    """What an instance leaves behind becomes a child of this process, as it would of the service manager."""
-    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
 
 
 def git(folder: Path | str, *arguments: str, **options: Any) -> str:
@@ -271,19 +260,3 @@ def wait_for(condition: Any, what: str, patience: float = _PATIENCE) -> Any:
         assert time.monotonic() < until, f"waited {patience:g} s for {what}"
         select.select([], [], [], 0.01)
     return found
-
-
-@contextmanager
-def no_process_left() -> Iterator[None]:
-    """Fails when the block leaves processes behind; kills them."""
-    me = psutil.Process()
-    before = {process.pid for process in me.children(recursive=True)}
-    yield
-    left = [process for process in me.children(recursive=True) if process.pid not in before]
-    alive = [process for process in left if process.status() != psutil.STATUS_ZOMBIE]
-    names = [" ".join(process.cmdline()) for process in alive]
-    for process in alive:
-        process.send_signal(signal.SIGKILL)
-    for process in left:
-        process.wait(5)
-    assert not names

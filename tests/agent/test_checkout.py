@@ -100,6 +100,7 @@ def test_a_checkout_that_was_cut_off_is_undone(place: Place) -> None:
     instance.process.kill()
     instance.wait()
     ready.unlink()  # as if the kill had come in the middle of the checkout
+    (place.clone / ".git/index.lock").write_text("")
     (place.clone / "README.md").write_text("half of a ch")
     files = place.run("create a.txt: a", branch="agent/pounce-1")
     assert files.end["outcome"] == "ok"

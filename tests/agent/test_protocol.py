@@ -110,17 +110,17 @@ def test_the_service_manager_gets_all_locks_before_the_run_starts(place: Place, 
         stored: dict[str, int] = {}
         while len(stored) < 3:
             data, ancillary, _, _ = manager.recvmsg(4096, socket.CMSG_SPACE(4))
+            fields = dict(line.split("=") for line in data.decode().splitlines())
             for _, _, payload in ancillary:
-                stored[dict(line.split("=") for line in data.decode().splitlines())["FDNAME"]] = array.array(
-                    "i", payload
-                )[0]
+                stored[fields["FDNAME"]] = array.array("i", payload)[0]
         assert set(stored) == {"run", "slot", "workspace"}
         instance.process.kill()
         instance.wait()
         assert files.is_locked()  # until the manager lets go, which it does when no process is left
         for fd in stored.values():
             os.close(fd)
-        assert not files.is_locked()
+        wait_for(lambda: not files.is_locked(), "the end of what the driver was just starting")
+    path.unlink()
 
 
 @pytest.mark.parametrize(

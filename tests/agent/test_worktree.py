@@ -1,6 +1,7 @@
 """Worktree mode: the run works beside the clone, whose checkout, index and files are never touched."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,7 @@ def test_a_base_that_is_not_there_is_said(place: Place) -> None:
 
 def test_a_broken_base_pack_is_said(place: Place) -> None:
     files = place.run("say hi", base_pack=b"PACK no, not really")
-    assert files.end["outcome"] == "failed"
+    assert files.end["outcome"] == "workspace"
     assert "index-pack" in files.end["message"]
 
 
@@ -193,6 +194,40 @@ def test_a_retry_after_a_kill_of_the_driver_continues_in_the_same_worktree(place
     assert retried.end["branch"] == "agent/pounce-1"
     assert retried.end["commits"] == 2
     assert place.show("agent/pounce-1", "one") == "1"
+    assert place.leftovers() == []
+
+
+def test_locks_of_git_commands_that_died_with_the_driver_do_not_stop_the_next_run(place: Place) -> None:
+    instance, _ = place.start("shell echo 1 > one; sleep 60", branch="agent/pounce-1")
+    instance.receive()
+    worktree = place.state / "agent/worktrees/pounce/agent+pounce-1"
+    wait_for((worktree / "one").exists, "work")
+    instance.process.kill()
+    instance.wait()
+    kill_orphans()
+    locks = [index_lock(place, worktree), index_lock(place, worktree).with_name("HEAD.lock")]
+    locks += [place.clone / ".git" / name for name in ("refs/heads/agent/pounce-1.lock", "packed-refs.lock")]
+    for lock in locks:
+        lock.write_text("")
+    other = place.run("create two.txt: 2", branch="agent/pounce-9")
+    assert other.end["outcome"] == "ok"
+    assert place.show("agent/pounce-1", "one") == "1"
+    assert not [lock for lock in locks if lock.exists()]
+
+
+def test_a_worktree_that_git_was_registering_when_it_died_is_made_anew(place: Place) -> None:
+    instance, _ = place.start("sleep 60", branch="agent/pounce-1")
+    instance.receive()
+    ready = place.state / "agent/checkouts/pounce.ready"
+    wait_for(ready.exists, "the workspace")
+    instance.process.kill()
+    instance.wait()
+    ready.unlink()
+    worktree = place.state / "agent/worktrees/pounce/agent+pounce-1"
+    index_lock(place, worktree).with_name("locked").write_text("initializing")
+    shutil.rmtree(worktree)
+    files = place.run("create two.txt: 2", branch="agent/pounce-1")
+    assert files.end["outcome"] == "ok"
     assert place.leftovers() == []
 
 

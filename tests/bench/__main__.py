@@ -3,8 +3,9 @@
     python -m tests.bench [--quick] [--only GROUP] [--json FILE]
 
 Groups: message (a message until the agent's first request), queue, bus, memory, start. Needs the virtual environment
-of `./install.sh test`; `message` also HERALD_CLAUDE, the path of the Claude Code CLI, which then talks to a peer on
-the loopback. Everything is made in a temporary folder. Exits 0 when it measured, whatever the figures are.
+of `./install.sh test`; `message` also Claude Code (HERALD_TEST_CLAUDE names another than the installed one), which
+talks to a peer on the loopback. Everything is made in a temporary folder. Exits 0 when it measured, whatever the
+figures are.
 """
 
 import argparse

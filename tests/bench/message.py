@@ -8,6 +8,7 @@ import json
 import os
 import queue
 import re
+import shutil
 import subprocess
 import threading
 import time
@@ -23,30 +24,38 @@ from herald_agent import claude, environment
 from herald_agent.prompt import plain
 from herald_worker import prompt
 from tests.bench.figures import Aim, Figure, interleaved
-from tests.bench.stage import Stage, Unfit
+from tests.bench.stage import ROOT, Stage, Unfit
 from tests.support import anthropic
 from tests.support.herald import Herald
 from tests.support.processes import PATIENCE
 
 _BARE = "bare claude -p, spawn to request"
+_STEP = re.compile(r"^herald-(\w+): (.*?) \[.*?\bat=([\d.]+)", re.MULTILINE)
 _TEXT = "[[text done]] Look at README.md and say whether it is any good. Message {}."
 
 
 def measure(stage: Stage, rounds: int) -> list[Figure]:
     """Milliseconds."""
-    program = os.environ.get("HERALD_CLAUDE")
-    if not program:
-        raise Unfit("HERALD_CLAUDE does not name the Claude Code CLI")
+    program = _cli()
     with _recorder() as recorder:
         herald = stage.herald(HERALD_CLAUDE=program, HERALD_DEBUG="1", **recorder.environment())
-        path = _Path(herald, recorder)
+        path = _Path(herald, recorder, program)
         path.by_herald()
         path.by_hand()
         path.steps.clear()
         samples = interleaved({"herald": path.by_herald, "bare": path.by_hand}, rounds)
     steps = [Figure(f"  {name}", "ms", values) for name, values in path.steps.items()]
     aim = Aim("more by at most", 50.0, _BARE)
-    return [Figure(_BARE, "ms", samples["bare"]), Figure("Gateway.Say to request", "ms", samples["herald"], aim), *steps]
+    whole = Figure("Gateway.Say to request", "ms", samples["herald"], aim)
+    return [Figure(_BARE, "ms", samples["bare"]), whole, *steps]
+
+
+def _cli() -> str:
+    installed = str(ROOT / ".tools/claude/node_modules/.bin/claude")
+    for path in (os.environ.get("HERALD_TEST_CLAUDE"), installed, shutil.which("claude")):
+        if path and os.access(path, os.X_OK):
+            return path
+    raise Unfit("Claude Code is not installed; `./install.sh test` installs it, or name it in HERALD_TEST_CLAUDE")
 
 
 class _Recorder(anthropic.Api):
@@ -80,13 +89,13 @@ def _recorder() -> Iterator[_Recorder]:
 class _Path:
     """The two ways to a first request."""
 
-    def __init__(self, herald: Herald, recorder: _Recorder) -> None:
+    def __init__(self, herald: Herald, recorder: _Recorder, program: str) -> None:
         self._herald = herald
         self._recorder = recorder
         self._numbers = itertools.count(1)
         self.steps: dict[str, list[float]] = {}
         bound = dict(word.split("=", 1) for word in herald.heraldctl if word.startswith("HERALD_"))
-        os.environ.update(bound | recorder.environment())
+        os.environ.update(bound | recorder.environment(HERALD_CLAUDE=program))
         project = snapshot.read().project("sample")
         branch = f"{project.branch_prefix}-20260131-091200"
         self._words = lambda text: prompt.compose(project, branch, {"id": "unix:root", "name": "root"}, [], text)
@@ -107,12 +116,12 @@ class _Path:
 
     def _note_steps(self, journal: str, said: float, arrived: float) -> None:
         """The times that Herald itself noted, each as the milliseconds since the one before."""
-        noted = re.findall(r"^herald-(\w+): (.*?) \[.*?\bat=([\d.]+)", journal, re.MULTILINE)
-        moments = sorted((float(at), f"{name} ({service})") for service, name, at in noted if said <= float(at) <= arrived)
+        noted = [(float(at), f"{name} ({service})") for service, name, at in _STEP.findall(journal)]
         before = said
-        for at, name in [*moments, (arrived, "request is here")]:
-            self.steps.setdefault(name, []).append((at - before) * 1e3)
-            before = at
+        for at, name in sorted([*noted, (arrived, "request is here")]):
+            if said <= at <= arrived:
+                self.steps.setdefault(name, []).append((at - before) * 1e3)
+                before = at
 
     def by_hand(self) -> float:
         """Milliseconds from the start of the CLI, with the arguments and words of a run, until the request is here."""

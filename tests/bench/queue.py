@@ -1,6 +1,7 @@
-"""Durable enqueue: over the bus, against SQLite without anything around it, and against huey; each commit is fsynced."""
+"""Durable enqueue: over the bus, against bare SQLite and against huey; each commit is fsynced."""
 
 import os
+import socket
 import sqlite3
 import threading
 import time
@@ -18,12 +19,11 @@ from herald_worker.schema import MIGRATIONS
 from tests.bench.figures import Aim, Figure, interleaved
 from tests.bench.stage import Stage
 
-import socket
-
 _TASKS = 60
 """Tasks in a row; one sample is their rate."""
 
 _CALLERS = 8
+_HUEY = "huey, SqliteHuey(fsync=True)"
 _TEXT = "Add a page that says what the sample is for, and a test that reads it."
 
 
@@ -47,11 +47,12 @@ def measure(stage: Stage, rounds: int) -> list[Figure]:
         )
         for caller in callers:
             caller.close()
+    aim = Aim("times at least", 1.0, _HUEY)
     return [
         Figure("SQLite, the same table", "/s", samples["raw"]),
-        Figure("huey, SqliteHuey(fsync=True)", "/s", samples["huey"]),
-        Figure("Worker.Enqueue, 1 caller", "/s", samples["one"], Aim("times at least", 1.0, "huey, SqliteHuey(fsync=True)")),
-        Figure("Worker.Enqueue, 8 callers", "/s", samples["eight"], Aim("times at least", 1.0, "huey, SqliteHuey(fsync=True)")),
+        Figure(_HUEY, "/s", samples["huey"]),
+        Figure("Worker.Enqueue, 1 caller", "/s", samples["one"], aim),
+        Figure(f"Worker.Enqueue, {_CALLERS} callers", "/s", samples["eight"], aim),
     ]
 
 

@@ -1,4 +1,4 @@
-"""What is measured: a whole Herald in try mode, single services, and peers, each a process of its own that ends here."""
+"""What is measured: a whole Herald in try mode, single services, and peers. All of it ends with the stage."""
 
 import itertools
 import os

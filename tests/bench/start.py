@@ -3,39 +3,42 @@
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
-from itertools import count
 from pathlib import Path
+from typing import TypeVar
 
 from herald import names
 from herald.bus import blocking
 from herald.errors import HeraldError
 from tests.bench.figures import Aim, Figure, interleaved
 from tests.bench.stage import Stage
-from tests.support.herald import PROGRAMS, Herald
+from tests.support.herald import Herald
 
 _SLOWEST = 10.0
+T = TypeVar("T")
 
 
 def measure(stage: Stage, rounds: int) -> list[Figure]:
     """Milliseconds."""
     herald = stage.herald()
-    command = [str(PROGRAMS / "heraldctl"), "status"]
-    acts = {
-        "python -c pass": partial(_run, [sys.executable, "-c", "pass"]),
-        "heraldctl status": partial(_run, herald.heraldctl[:-1] + command),
-    }
-    figures = _figures(interleaved(acts, rounds * 2), 150.0)
-    kills = {f"herald-{name}, kill -9 to serving": partial(_kill_to_serving, herald, name) for name in names.LONG_RUNNING}
-    figures += _figures(interleaved(kills, max(2, rounds // 2)), 1000.0)
+    commands = {"python -c pass": [sys.executable, "-c", "pass"], "heraldctl status": [*herald.heraldctl, "status"]}
     state = stage.configured(max_active=1)
-    starts = {f"herald-{name}, exec to READY": partial(_start, stage, name, state) for name in names.LONG_RUNNING}
-    return figures + _figures(interleaved(starts, rounds), 300.0)
-
-
-def _figures(samples: dict[str, list[float]], aim: float) -> list[Figure]:
     return [
-        Figure(name, "ms", values, None if name == "python -c pass" else Aim("at most", aim))
+        *_figures(commands, _run, rounds * 2, 150.0),
+        *_figures(_services("exec to READY"), partial(_start, stage, state), rounds, 300.0),
+        *_figures(_services("kill -9 to serving"), partial(_kill_to_serving, herald), max(2, rounds // 2), 1000.0),
+    ]
+
+
+def _services(what: str) -> dict[str, str]:
+    return {f"herald-{name}, {what}": name for name in names.LONG_RUNNING}
+
+
+def _figures(cases: dict[str, T], act: Callable[[T], float], rounds: int, aim: float) -> list[Figure]:
+    samples = interleaved({name: partial(act, case) for name, case in cases.items()}, rounds)
+    return [
+        Figure(name, "ms", values, None if name.startswith("python") else Aim("at most", aim))
         for name, values in samples.items()
     ]
 
@@ -46,7 +49,7 @@ def _run(command: list[str]) -> float:
     return (time.perf_counter() - begun) * 1e3
 
 
-def _start(stage: Stage, name: str, state: Path) -> float:
+def _start(stage: Stage, state: Path, name: str) -> float:
     service = stage.service(name, state)
     seconds = service.until_ready()
     service.end()

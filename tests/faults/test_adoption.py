@@ -1,5 +1,6 @@
 """A run outlives the worker: the next worker goes on with it, and nothing of it is done twice."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
 from tests.faults.victims import check_each_once
@@ -27,25 +28,27 @@ def test_a_run_of_the_stand_in_is_adopted_by_the_next_worker(tmp_path: Path) -> 
 
 def test_a_run_of_the_real_agent_is_adopted_by_one_worker_after_the_other(tmp_path: Path) -> None:
     cli = claude.installed()
-    with anthropic.serve(tmp_path) as api:
-        with Site(tmp_path, agent="claude", environment={**api.environment(), "HERALD_CLAUDE": cli}) as site:
-            herald = site.start()
-            task = herald.enqueue("[[bash python3 -c 'import time; time.sleep(6)'; echo slept > slept.txt; cat slept.txt]]")
-            api.wait_for_request("bash")
-            before = herald.pid("cli")
-            for _ in range(2):
-                killed = herald.kill("worker")
-                wait_for(lambda killed=killed: herald.pids("worker") not in ([], [killed]), "the next worker")  # type: ignore[misc]
-                assert herald.status()["running"][0]["id"] == task
-                assert herald.pid("cli") == before
-            assert herald.ended(task) == "done"
+    with ExitStack() as stack:
+        api = stack.enter_context(anthropic.serve(tmp_path))
+        environment = {**api.environment(), "HERALD_CLAUDE": cli}
+        site = stack.enter_context(Site(tmp_path, agent="claude", environment=environment))
+        herald = site.start()
+        task = herald.enqueue("[[bash python3 -c 'import time; time.sleep(6)'; date > slept.txt]]")
+        api.wait_for_request("bash")
+        before = herald.pid("cli")
+        for _ in range(2):
+            killed = herald.kill("worker")
+            wait_for(lambda killed=killed: herald.pids("worker") not in ([], [killed]), "the next worker")  # type: ignore[misc]
+            assert herald.status()["running"][0]["id"] == task
+            assert herald.pid("cli") == before
+        assert herald.ended(task) == "done"
 
-            requests = api.requests()
-            assert [request["step"] for request in requests] == [0, 1]
-            assert len({request["session"] for request in requests}) == 1
-            assert not processes.lives(before)
-            check_each_once(site, [task])
-            assert "Ready to push — 1 commit." in herald.finish()
+        requests = api.requests()
+        assert [request["step"] for request in requests] == [0, 1]
+        assert len({request["session"] for request in requests}) == 1
+        assert not processes.lives(before)
+        check_each_once(site, [task])
+        assert "Ready to push — 1 commit." in herald.finish()
 
 
 def test_a_run_that_ends_while_no_worker_is_there_is_settled_by_the_next(tmp_path: Path) -> None:

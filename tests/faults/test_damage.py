@@ -1,4 +1,4 @@
-"""State files damaged between two starts: Herald starts, says so, sets aside, and loses no more than the damage took."""
+"""State files damaged between two starts: Herald starts, says so, sets aside, loses no more than the damage took."""
 
 import os
 from collections.abc import Callable, Iterable

@@ -41,7 +41,7 @@ def test_whoever_is_killed_whenever_every_task_is_done_once_in_order_and_every_v
             if chance.random() < 0.4 and herald.call("worker", "ListProposals")["proposals"]:
                 try_to_vote(site)
             let_pass(chance.uniform(0.0, 1.5))
-            victim = chance.choice(["worker", "gateway", "agent", "cli", "git", "command", "inetd"])
+            victim = chance.choice(["worker", "gateway", "agent", "cli", "git", "command", "inetd", "everything"])
             if victim in ("agent", "cli"):
                 going = [task["id"] for task in herald.status()["running"]]
                 if not going or struck[going[0]] == 2 or not herald.pids(victim):
@@ -50,7 +50,7 @@ def test_whoever_is_killed_whenever_every_task_is_done_once_in_order_and_every_v
                     struck[going[0]] += 1
             if victim == "git" and not herald.pids("git"):
                 victim = "gateway"
-            if not herald.pids(victim):
+            if victim != "everything" and not herald.pids(victim):
                 continue  # it is being started again at this moment
             print(f"round {number}: {victim} after {site.events.seen[-1]['kind']}")
             herald = strike(site, victim)

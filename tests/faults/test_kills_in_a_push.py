@@ -1,4 +1,4 @@
-"""kill -9 between the remote's acceptance and Herald's record of it, and just before: one push, and the card says so."""
+"""kill -9 between the remote's acceptance and Herald's record, and just before: one push, and the card says so."""
 
 from pathlib import Path
 

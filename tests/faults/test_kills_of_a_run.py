@@ -1,5 +1,6 @@
 """kill -9 of what works on a task: the crash rule, the same session, and never two at work in one place."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from tests.support.processes import wait_for
 def stubborn(folder: Path, times: int) -> str:
     """A task that hangs as often as given, with children that have detached themselves, and then makes a file."""
     hang = "setsid sleep 1000 & exec setsid -w sleep 1001"
-    return f"shell echo x >> {folder}/tries; if [ $(wc -l < {folder}/tries) -le {times} ]; then {hang}; fi; echo x > made.txt"
+    count = f"echo x >> {folder}/tries; test $(wc -l < {folder}/tries) -gt {times}"
+    return f"shell {{ {count}; }} || {{ {hang}; }}; echo x > made.txt"
 
 
 def sleepers(site: Site) -> list[list[str]]:
@@ -56,6 +58,26 @@ def test_a_killed_agent_is_tried_again_in_the_same_session_when_nothing_of_it_is
         assert "Ready to push — 1 commit." in posts
 
 
+def test_the_locks_of_a_run_are_held_until_its_last_process_is_gone(tmp_path: Path) -> None:
+    with Site(tmp_path) as site:
+        herald = site.start()
+        task = herald.enqueue(stubborn(tmp_path, 1))
+        wait_for(lambda: len(sleepers(site)) == 2, "both children of the agent")
+        (run,) = (site.state / "worker" / "runs").iterdir()
+        locks = [run / "lock", site.state / "agent" / "slots" / "slot.0", site.state / "agent" / "locks" / "sample"]
+        keeper = processes.parent(herald.pid("agent"))
+        processes.send(keeper, signal.SIGSTOP)
+        herald.kill("agent")
+        assert len(sleepers(site)) >= 1, "what has detached itself lives on"
+        assert [processes.is_locked(lock) for lock in locks] == [True, True, True]
+        assert herald.status()["running"][0]["id"] == task
+        processes.send(keeper, signal.SIGCONT)
+
+        assert herald.ended(task) == "done"
+        assert sleepers(site) == []
+        check_each_once(site, [task])
+
+
 def test_a_task_whose_agent_dies_three_times_is_parked_and_blocks_nobody(tmp_path: Path) -> None:
     with Site(tmp_path) as site:
         herald = site.start()
@@ -69,7 +91,7 @@ def test_a_task_whose_agent_dies_three_times_is_parked_and_blocks_nobody(tmp_pat
         assert "Ready to push — 1 commit. Create later.txt" in posts
 
 
-@pytest.mark.parametrize("victim", ["command", "inetd"])
+@pytest.mark.parametrize("victim", ["command", "inetd", "everything"])
 def test_a_kill_of_everything_is_no_attempt_and_the_session_goes_on(tmp_path: Path, victim: str) -> None:
     with Site(tmp_path) as site:
         herald = site.start()

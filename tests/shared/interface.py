@@ -106,6 +106,15 @@ class Trial(Interface, interface="io.herald.Worker"):
         """What must not grow."""
         raise NotImplementedError
 
+    async def Append(self, *, key: str) -> Count:
+        """Append an event, as one of many; answered when it is on disk. The same key twice is one event."""
+        raise NotImplementedError
+
+    async def Watch(self, *, since: int) -> AsyncIterator[Tick]:
+        """The events, by number."""
+        raise NotImplementedError
+        yield
+
     async def Count(self, *, to: int, fail: bool = False) -> AsyncIterator[Tick]:
         """Count up to a number, at once, then fail or be silent for ever."""
         raise NotImplementedError

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -56,6 +57,13 @@ class Process:
         """The exit code."""
         return self._popen.wait(processes.PATIENCE)
 
+    def ends_within(self, seconds: float) -> bool:
+        try:
+            self._popen.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
     def stop(self) -> int:
         """Ask it to end; the exit code."""
         self._popen.terminate()
@@ -82,8 +90,9 @@ class Manager:
 
     def hear(self, word: str, patience: float = processes.PATIENCE) -> str:
         """Wait for a line that begins so; returns it."""
-        self._socket.settimeout(patience)
+        until = time.monotonic() + patience
         while True:
+            self._socket.settimeout(max(0.001, until - time.monotonic()))
             data, fds, _flags, _address = socket.recv_fds(self._socket, 4096, 8)
             self.descriptors += fds
             lines = data.decode().split("\n")
@@ -161,7 +170,8 @@ class Stage:
     def serve_one(self, **variables: str) -> tuple["Wire", Process]:
         """Start the trial unit that serves one connection; the caller's end, and the process."""
         ours, theirs = socket.socketpair()
-        process = self.run("tests.shared.trial_unit", stdin=theirs, **variables)
+        options: dict[str, Any] = {"stdin": theirs, **variables}
+        process = self.run("tests.shared.trial_unit", **options)
         theirs.close()
         return self._wire(ours), process
 

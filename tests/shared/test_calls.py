@@ -204,7 +204,7 @@ def test_descriptors_are_passed_and_closed_over_a_thousand_calls(stage: Stage, t
     with (tmp_path / "file").open() as file:
 
         async def read(peer: Any) -> None:
-            before = after = 0
+            before = (0, 0)
             for number in range(1000):
                 assert (await peer.Read(file=FileDescriptor(file.fileno())))["text"] == "content"
                 if number == 10:

@@ -193,7 +193,7 @@ def locked(path: Path) -> Iterator[sqlite3.Connection]:
 def test_while_another_process_holds_the_lock_calls_end_within_their_deadline(
     path: Path, locked: sqlite3.Connection
 ) -> None:
-    async def act(database: Database) -> tuple[list[object], float]:
+    async def act(database: Database) -> tuple[list[BaseException | None], float]:
         begun = time.monotonic()
         first = asyncio.gather(*(database.write(insert(number)) for number in range(1, 5)), return_exceptions=True)
         await asyncio.sleep(0.1)

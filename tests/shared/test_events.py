@@ -1,21 +1,30 @@
 """The event log: a follower misses nothing and sees nothing twice, whoever is killed."""
 
 import asyncio
+import contextlib
 import json
-import subprocess
-import sys
+import random
+import threading
+from collections.abc import Generator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from herald import events
+from herald.bus import blocking
+from herald.bus.client import Peer
 from herald.database import Database
-from tests.shared.staging import ROOT, SOURCES
+from herald.errors import Unavailable
+from tests.shared.interface import Trial
+from tests.shared.staging import Stage
+from tests.shared.test_caller import restarted
 from tests.shared.test_database import with_database
 
 
 def _append(database: Database, log: events.EventLog, *tasks: str) -> asyncio.Task[None]:
     async def write() -> None:
         for task in tasks:
-            await database.write(lambda connection, task=task: events.append(connection, "tick", task=task, more=task))
+            await database.write(partial(events.append, kind="tick", task=task, more=task))
             log.committed()
 
     return asyncio.create_task(write())
@@ -89,43 +98,37 @@ def test_an_event_belongs_to_the_write_it_tells_of(tmp_path: Path) -> None:
     assert (row["kind"], row["task"], json.loads(row["data"])) == ("tick", "ä", {"more": "ä"})
 
 
-def test_kills_of_writer_and_follower_miss_and_repeat_nothing(tmp_path: Path) -> None:
-    def start(what: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "tests.shared.follower", str(tmp_path / "events"), what],
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-            env={"PYTHONPATH": SOURCES, "PATH": "/usr/bin:/bin"},
-        )
+def test_kills_of_the_service_and_of_followers_miss_and_repeat_nothing(stage: Stage) -> None:
+    chance = random.Random(11)
+    seen: list[int] = []
 
-    def kill(process: subprocess.Popen[str]) -> list[str]:
-        """What it said, up to its last whole line."""
-        process.kill()
-        assert process.stdout is not None
-        rest = process.stdout.read()
-        process.stdout.close()
-        process.wait()
-        return rest.split("\n")[:-1]
+    async def append(first: int, last: int) -> None:
+        peer: Any = Peer(Trial, 30.0)
+        numbers = [(await peer.Append(key=f"key {number}"))["times"] for number in range(first, last)]
+        assert numbers == list(range(first, last))
+        peer.close()
+        await asyncio.sleep(0)
 
-    acknowledged, seen = 0, list[tuple[int, int]]()
-    for _ in range(4):
-        writer = start("append")
-        assert writer.stdout is not None
-        for _ in range(30):
-            acknowledged = int(writer.stdout.readline())
-        follower = start(str(seen[-1][0] if seen else 0))
-        assert follower.stdout is not None
-        lines = [follower.stdout.readline().strip() for _ in range(20)]
-        lines += kill(follower)
-        acknowledged = int((kill(writer) or [str(acknowledged)])[-1])
-        seen += [(int(id_), int(task)) for id_, task in map(str.split, lines)]
-    follower = start(str(seen[-1][0]))
-    assert follower.stdout is not None
-    while seen[-1][1] < acknowledged:
-        id_, task = follower.stdout.readline().split()
-        seen.append((int(id_), int(task)))
-    kill(follower)
+    def follow(until: int) -> None:
+        """Follow with a new stream until a number has come."""
+        with contextlib.suppress(Unavailable), contextlib.closing(_stream(seen[-1] if seen else 0)) as numbers:
+            while not seen or seen[-1] < until:
+                seen.append(next(numbers))
 
-    assert seen == [(number, number) for number in range(1, len(seen) + 1)]
-    assert len(seen) >= acknowledged
+    with restarted(stage) as services:
+        for round_ in range(5):
+            first = round_ * 40 + 1
+            appending = threading.Thread(target=asyncio.run, args=(append(first, first + 40),))
+            appending.start()
+            follow(first + chance.randrange(30))
+            services[-1].kill()
+            appending.join()
+        while seen[-1] < 200:
+            follow(200)
+
+    assert seen == list(range(1, 201))
+
+
+def _stream(since: int) -> Generator[int, None, None]:
+    for tick in blocking.stream("worker", "Watch", {"since": since}):
+        yield tick["number"]

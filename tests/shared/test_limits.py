@@ -21,7 +21,7 @@ _MEGABYTE = 1 << 20
 
 
 def _serves(stage: Stage) -> bool:
-    return blocking.call("worker", "Echo", {"text": "still there"})["text"] == "still there"
+    return bool(blocking.call("worker", "Echo", {"text": "still there"})["text"] == "still there")
 
 
 @pytest.mark.parametrize(

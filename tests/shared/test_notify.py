@@ -84,6 +84,5 @@ notify.stopping()
     if abstract:
         manager.close()
     said = [line.partition("=")[0] if line.startswith("MONOTONIC") else line for line in manager.said]
-    assert said == [
-        "READY=1", "STATUS=up STATUS=and READY=1", "STATUS=a b", "RELOADING=1", "MONOTONIC_USEC", "WATCHDOG=1", "STOPPING=1"
-    ]  # fmt: skip
+    assert said[:3] == ["READY=1", "STATUS=up STATUS=and READY=1", "STATUS=a b"]
+    assert said[3:] == ["RELOADING=1", "MONOTONIC_USEC", "WATCHDOG=1", "STOPPING=1"]

@@ -7,22 +7,26 @@ after so many seconds), TRIAL_DUTY (file: the duty hangs while it exists).
 import asyncio
 import os
 import signal
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Literal, NoReturn
 
 from asyncvarlink import FileDescriptor
 
-from herald import journal
+from herald import events, journal
 from herald.bus import callers, limits
+from herald.database import Database
 from herald.errors import of_code
 from herald.service import Service, run
 from tests.shared.interface import Content, Count, Echo, Health, Item, Tick, Trial, Who
 
 
 class Implementation(Trial):
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, database: Database) -> None:
         self._folder = folder
+        self._database = database
+        self._log = events.EventLog(database)
 
     async def Echo(
         self,
@@ -79,6 +83,20 @@ class Implementation(Trial):
         sockets = [name for name in os.listdir("/proc/self/fd") if _is_socket(name)]
         return Health(tasks=len(asyncio.all_tasks()), connections=len(sockets))
 
+    async def Append(self, *, key: str) -> Count:
+        def write(connection: sqlite3.Connection) -> int:
+            if connection.execute("SELECT 1 FROM events WHERE task = ?", (key,)).fetchone() is None:
+                events.append(connection, "tick", task=key)
+            return int(connection.execute("SELECT id FROM events WHERE task = ?", (key,)).fetchone()[0])
+
+        times = await self._database.write(write)
+        self._log.committed()
+        return Count(times=times)
+
+    async def Watch(self, *, since: int) -> AsyncIterator[Tick]:
+        async for row in self._log.follow(since):
+            yield Tick(number=row["id"])
+
     async def Count(self, *, to: int, fail: bool = False) -> AsyncIterator[Tick]:
         for number in range(to):
             yield Tick(number=number)
@@ -117,7 +135,8 @@ async def main(service: Service) -> None:
     service.on_reload(reload)
     if "TRIAL_DIES" in os.environ:
         service.task(_die(float(os.environ["TRIAL_DIES"])), "dying")
-    service.serve(Trial, Implementation(Path(service.state)))
+    database = await service.database("trial.sqlite", [events.SCHEMA])
+    service.serve(Trial, Implementation(Path(service.state), database))
     if service.once:
         service.stopping.set()
 

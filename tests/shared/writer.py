@@ -30,17 +30,18 @@ async def _write(database: Database, number: int) -> None:
         print(f"written {number}", flush=True)
 
 
+def _lift_limit() -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    print("unlimited", flush=True)
+
+
 async def _main(path: str, limit: int | None) -> None:
     database = Database(path, MIGRATIONS)
     await database.open()
     if limit is not None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
-        unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
-        asyncio.get_running_loop().add_signal_handler(
-            signal.SIGUSR1,
-            lambda: (resource.setrlimit(resource.RLIMIT_FSIZE, unlimited), print("unlimited", flush=True)),
-        )
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, _lift_limit)
     first = await database.read(lambda connection: connection.execute("SELECT COALESCE(MAX(number), 0) FROM rows"))
     number = first.fetchone()[0]
     print("open", flush=True)

@@ -65,9 +65,10 @@ class Events:
 
     def wait(self, kind: str, task: str = "", *, count: int = 1, patience: float = PATIENCE) -> dict[str, Any]:
         """The event of this kind (of this task), the `count`-th one, as soon as it is there."""
-        return self.wait_until(
+        found: dict[str, Any] = self.wait_until(
             lambda: next(itertools.islice(self.of(kind, task), count - 1, None), None), f"{kind} {task}", patience
         )
+        return found
 
     def wait_until(self, condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
         """The first true value of a condition over `seen`."""
@@ -207,16 +208,27 @@ class Herald:
         return found[0]
 
     def kill(self, name: str) -> int:
-        """kill -9, and wait until it is gone; returns its number."""
-        pid = self.pid(name)
-        processes.send(pid, signal.SIGKILL)
-        return pid
+        """kill -9, and wait until it is gone; returns its number. `everything`: all processes, one after the other."""
+        if name == "everything":
+            self.freeze_all()
+            for pid in processes.marked(self._site.mark):
+                processes.send(pid, signal.SIGKILL)
+            return self.process.pid
+        found: list[int] = wait_for(lambda: self.pids(name), f"a process of {name}")
+        for pid in found:
+            processes.send(pid, signal.SIGKILL)
+        return found[0]
 
     def freeze(self, name: str) -> int:
         """Stop a process in its tracks; `thaw` lets it go on."""
         pid = self.pid(name)
         processes.send(pid, signal.SIGSTOP)
         return pid
+
+    def freeze_all(self) -> None:
+        """Stop every process, so that none sees another one die."""
+        for pid in processes.marked(self._site.mark):
+            processes.send(pid, signal.SIGSTOP)
 
     def thaw(self, pid: int) -> None:
         """Let a frozen process go on."""

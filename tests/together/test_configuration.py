@@ -1,6 +1,7 @@
 """Broken configuration and unusable workspaces in a whole Herald: told with the next step, the service alive."""
 
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,35 +30,44 @@ def check_alive(site: Site, herald: Herald, name: str) -> None:
     assert herald.ended(task) == "done"
 
 
+def break_and_mend(site: Site, name: str, meanwhile: Callable[[], None] = lambda: None) -> None:
+    """Break the project's file, see that it is told, and put it right again."""
+    good = project_file(site).read_text()
+    before = len(told(site.herald))
+    text, words = _FAULTS[name]
+    project_file(site).write_text(text.replace("{path}", str(site.clone)))
+    errors: list[str] = wait_for(lambda: site.herald.status()["config_errors"], f"{name} is noticed")
+    assert any("sample.yaml" in each and words in each for each in errors), (name, errors)
+    assert "configuration broken, last good one in force" in site.herald.status()["duty"]
+    assert words in wait_for(lambda: told(site.herald)[before:], f"{name} is posted")[0]
+    assert not site.herald.call("config", "Reload")["applied"]
+    meanwhile()
+    project_file(site).write_text(good)
+    wait_for(lambda: not site.herald.status()["config_errors"], f"{name} is mended")
+
+
+def told(herald: Herald) -> list[str]:
+    return [post["text"] for post in herald.posts() if "is broken" in post["text"]]
+
+
 def test_a_broken_file_is_told_where_the_operator_looks_and_the_last_good_one_stays_over_a_restart(
     tmp_path: Path,
 ) -> None:
     with Site(tmp_path) as site:
-        herald = site.start()
-        good = project_file(site).read_text()
-        generation = herald.status()["config_generation"]
-        for number, (name, (text, words)) in enumerate(_FAULTS.items()):
-            project_file(site).write_text(text.replace("{path}", str(site.clone)))
-            errors: list[str] = wait_for(lambda: herald.status()["config_errors"], f"{name} is noticed")
-            assert any("sample.yaml" in each and words in each for each in errors), (name, errors)
-            assert "configuration broken, last good one in force" in herald.status()["duty"]
-            told = wait_for(
-                lambda number=number: [p["text"] for p in herald.posts() if "is broken" in p["text"]][number:], name  # type: ignore[misc]
-            )
-            assert words in told[0]
-            said = herald.call("config", "Reload")
-            assert not said["applied"]
-            if name == "unknown key":
-                check_alive(site, herald, "alive")
-                herald.finish()
-                herald = site.start()
-                assert "the one before stays in force" in herald.stderr
-                check_alive(site, herald, "restarted")
-            project_file(site).write_text(good)
-            wait_for(lambda: not herald.status()["config_errors"], f"{name} is mended")
-        assert herald.status()["config_generation"] >= generation
-        herald.say("!reload", "!nonsense")
-        assert "in force" in herald.finish()
+        generation = site.start().status()["config_generation"]
+
+        def restart() -> None:
+            check_alive(site, site.herald, "alive")
+            site.herald.finish()
+            herald = site.start()
+            assert "the one before stays in force" in herald.stderr
+            check_alive(site, herald, "restarted")
+
+        for name in _FAULTS:
+            break_and_mend(site, name, restart if name == "unknown key" else lambda: None)
+        assert site.herald.status()["config_generation"] >= generation
+        site.herald.say("!reload", "!nonsense")
+        assert "in force" in site.herald.finish()
 
 
 def rebase(site: Site) -> Callable[[], object]:
@@ -168,8 +178,6 @@ def test_the_tree_of_the_clone_in_a_rebase_is_left_as_it_is(tmp_path: Path) -> N
         repositories.commit(site.clone, {"README.md": "one\n"}, "One", branch="one")
         git(site.clone, "checkout", "--quiet", "-b", "two", base)
         repositories.commit(site.clone, {"README.md": "two\n"}, "Two")
-        import subprocess
-
         subprocess.run(["git", "rebase", "one"], cwd=site.clone, env=repositories.environment(), capture_output=True)
         assert (site.clone / ".git/rebase-merge").is_dir()
         before = site.checkout()

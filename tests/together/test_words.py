@@ -106,7 +106,8 @@ def test_nothing_of_the_callers_environment_reaches_the_agent_or_the_services(tm
         task = herald.enqueue("shell env; sleep 600")
         site.events.wait("task.running", task)
         children = wait_for(
-            lambda: [p for p in processes.marked(site.mark) if processes.arguments(p)[:1] == ["sleep"]], "the agent's child"
+            lambda: [pid for pid in processes.marked(site.mark) if processes.arguments(pid)[:1] == ["sleep"]],
+            "the agent's child",
         )
         services = [pid for name in ("gateway", "worker", "agent", "cli") for pid in herald.pids(name)]
         assert len(services) == 4

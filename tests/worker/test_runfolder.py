@@ -116,7 +116,15 @@ def test_the_wait_ends_when_the_last_holder_of_the_lock_is_gone(run: RunFolder) 
 
 
 def test_a_result_is_not_trusted_to_have_any_shape(run: RunFolder) -> None:
-    odd = {**_END, "commits": "many", "usage": [1], "denials": "Bash", "cost_usd": None, "head": None, "resets_at": {}}
+    odd: dict[str, object] = {
+        **_END,
+        "commits": "many",
+        "usage": [1],
+        "denials": "Bash",
+        "cost_usd": None,
+        "head": None,
+        "resets_at": {},
+    }
     write(run, "result", "nonsense\n[1]\n7\n" + json.dumps({"type": "text", "text": 5}) + "\n" + json.dumps(odd) + "\n")
     end = run.end()
     assert end is not None

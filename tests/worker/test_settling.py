@@ -1,7 +1,6 @@
 """What follows from the end of a run: each outcome, in one transaction, once."""
 
 import sqlite3
-import time
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from herald_worker.settling import Settlement, settle
 from tests.support import repositories
 from tests.worker.rows import BASE, HEAD, event_data, events, posts, proposal, queue, row, start
 
+_DIED = 2_000_000_000.0
 _ENDS_THE_TASK = {
     "ok": ("done", ""),
     "denied": ("blocked", "denied"),
@@ -39,7 +39,7 @@ def end(outcome: str, **changes: Any) -> End:
 
 
 def settled(db: sqlite3.Connection, run: str, task: int, ended: End, **changes: Any) -> bool:
-    settlement = Settlement(run, task, repositories.project(), ended, None, (ended.text, ""))
+    settlement = Settlement(run, task, repositories.project(), ended, None, (ended.text, ""), _DIED)
     return settle(db, settlement._replace(**changes))
 
 
@@ -76,11 +76,10 @@ def test_a_crash_is_tried_again_after_one_and_two_seconds_and_then_parked(db: sq
     for attempt, wait in ((1, 1.0), (2, 2.0)):
         _, run = start(db)
         tasks.place(db, task, "agent/sample-1", BASE, "the-session")
-        begun = time.time()
         settled(db, run, task, end("crash"))
         found = row(db, task)
         assert (found["state"], found["attempt"], found["session"]) == ("queued", attempt, "the-session")
-        assert clock.seconds(found["not_before"]) - begun == pytest.approx(wait, abs=0.9)
+        assert clock.seconds(found["not_before"]) == pytest.approx(_DIED + wait, abs=0.01)
         assert posts(db)[-1]["text"] == (
             f"The run broke off: The reason. Attempt {attempt + 1} of 3 follows in {wait:g} s, same session."
         )

@@ -27,7 +27,7 @@ from asyncvarlink.types import JSONObject
 
 from herald import names
 from herald.bus import limits, varlink
-from herald.bus.wire import Gathering, Transport
+from herald.bus.wire import Gathering, Socket, Transport
 from herald.errors import Failed, HeraldError, Invalid, Unavailable, of_code
 from herald.interfaces.interface import Interface
 
@@ -66,25 +66,21 @@ class _Protocol(Gathering, VarlinkClientProtocol):
 class _Connection(NamedTuple):
     """One connection, strictly one call at a time."""
 
-    socket: socket.socket
+    poll: select.poll
     transport: Transport
     protocol: _Protocol
 
     @property
     def sound(self) -> bool:
         """Whether a call can still be made: the other end may have gone, which the loop has yet to see."""
-        if self.transport.is_closing():
-            return False
-        poll = select.poll()
-        poll.register(self.socket, select.POLLIN)
-        return not poll.poll(0)
+        return not self.transport.is_closing() and not self.poll.poll(0)
 
     @classmethod
     async def open(cls, path: str) -> "_Connection":
         """Connect, again and again with jitter; the deadline is the caller's."""
         loop = asyncio.get_running_loop()
         while True:
-            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+            connection = Socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
             try:
                 connection.connect(path)  # never blocks; loop.sock_connect takes a full backlog for a success
             except (ConnectionRefusedError, FileNotFoundError, BlockingIOError):
@@ -94,8 +90,10 @@ class _Connection(NamedTuple):
                 connection.close()
                 raise
             else:
+                poll = select.poll()
+                poll.register(connection, select.POLLIN)
                 protocol = _Protocol()
-                opened = cls(connection, Transport(loop, connection, connection, protocol), protocol)
+                opened = cls(poll, Transport(loop, connection, connection, protocol), protocol)
                 protocol.connection_made(opened.transport)  # the transport itself does so a moment later
                 return opened
 
@@ -144,8 +142,7 @@ class Peer:
     """The callable side of one interface; use `peer`, which gives it the interface's type."""
 
     def __init__(self, interface: type[Interface], deadline: float) -> None:
-        derived = varlink.derive(interface)
-        self._methods = {name: _method(interface, derived, name) for name in varlink.methods_of(interface)}
+        self._methods = _methods_of(interface)
         self._service = interface.interface.rpartition(".")[2].lower()
         self._deadline = deadline
         self._keeps = self._service in names.LONG_RUNNING  # any other serves one call, then ends
@@ -254,6 +251,18 @@ class Peer:
         """End the idle connections."""
         while self._idle:
             self._idle.pop().close()
+
+
+_derived: dict[type[Interface], dict[str, _Method]] = {}
+
+
+def _methods_of(interface: type[Interface]) -> dict[str, _Method]:
+    """All methods of an interface; derived once, however many peers there are."""
+    if interface not in _derived:
+        derived = varlink.derive(interface)
+        methods = {name: _method(interface, derived, name) for name in varlink.methods_of(interface)}
+        _derived[interface] = methods
+    return _derived[interface]
 
 
 def _method(interface: type[Interface], derived: type[VarlinkInterface], name: str) -> _Method:

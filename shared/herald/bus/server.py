@@ -23,7 +23,7 @@ from asyncvarlink.serviceinterface import PermissionDenied, VarlinkServiceInterf
 
 from herald import __version__, journal
 from herald.bus import callers, limits, varlink
-from herald.bus.wire import Gathering, Transport
+from herald.bus.wire import Gathering, Socket, Transport
 from herald.errors import Failed, HeraldError, Invalid
 from herald.interfaces.interface import Interface
 
@@ -102,6 +102,11 @@ class _Protocol(Gathering, VarlinkInterfaceServerProtocol):
         else:
             super()._on_receiver_completes(backpressure_fut, oneway, call_fut)
 
+    def _maybe_close_if_idle(self) -> None:
+        """A caller that closed its half gets the answers to all it sent before."""
+        if not self._consumer_queue:
+            super()._maybe_close_if_idle()
+
     def _listen_for_leaving(self) -> None:
         if self._stream is not None and self._connection.fileno() >= 0:
             asyncio.get_running_loop().add_reader(self._connection, self._look_for_leaving)
@@ -168,7 +173,7 @@ class Server:
             self._pause()
             return
         try:
-            connection, _ = self._listening.accept()
+            connection = Socket(fileno=self._listening.accept()[0].detach())
         except BlockingIOError:
             return
         except OSError as error:

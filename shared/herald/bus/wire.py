@@ -1,15 +1,24 @@
-"""What both asyncio ends of the bus add to asyncvarlink's connection: a message is gathered within limits.
+"""What both asyncio ends of the bus add to asyncvarlink's connection: messages are gathered within limits.
 
 asyncvarlink 0.3 buffers without bound, copies what it has for each further piece, loses descriptors that come with
 the first piece of a long message, and answers nothing to bytes that are no JSON.
 """
 
 import asyncio
+import socket
 from typing import Any
 
 from asyncvarlink import FileDescriptorArray, VarlinkProtocol, VarlinkTransport
 
 from herald.bus import limits
+
+
+class Socket(socket.socket):
+    """One that is quickly named: asyncio before Python 3.13 prints a socket in an exception whenever it begins or
+    ceases to wait for it, four times a call, and printing one asks the kernel for both its addresses."""
+
+    def __repr__(self) -> str:
+        return f"<socket {self.fileno()}>"
 
 
 class Transport(VarlinkTransport):
@@ -19,6 +28,20 @@ class Transport(VarlinkTransport):
     MAX_RECV_FDS = limits.DESCRIPTORS
 
     def send_message(self, data: bytes, fds: list[int] | None = None) -> asyncio.Future[None]:
+        """Send at once what the socket takes, as asyncio's own transports do; queue only the rest."""
+        if fds or self._sendqueue or self._closing or self._sendfd is None:
+            return self._queue(data, fds)
+        try:
+            sent = self._do_write([data], [])
+        except OSError:
+            sent = 0  # found again, and reported, when the queue is written
+        if sent < len(data):
+            return self._queue(data[sent:], None)
+        done: asyncio.Future[None] = self._loop.create_future()
+        done.set_result(None)
+        return done
+
+    def _queue(self, data: bytes, fds: list[int] | None) -> asyncio.Future[None]:
         """Whoever is cancelled while it sends must not cancel the transport's own record of the sending: the
         transport would fail with InvalidStateError, in place of the cancellation or the deadline."""
         sent = super().send_message(data, fds)
@@ -46,14 +69,23 @@ class Gathering(VarlinkProtocol):
         """The message that had begun is whole."""
 
     def message_received(self, data: bytes, fds: FileDescriptorArray | None) -> None:
-        *ends, rest = data.split(b"\0")
-        for end in ends:
-            self._complete(end, fds)
-            fds = None
-        if rest and not self._refused:
-            self._begin(rest, fds)
+        if not self._begun and data.endswith(b"\0"):
+            self._hand_on(data, fds)
+            return
+        end, found, rest = data.partition(b"\0")
+        if not found:
+            self._begin(data, fds)
+            return
+        self._complete(end + found, fds)
+        whole, found, rest = rest.rpartition(b"\0")
+        if found:
+            self._hand_on(whole + found, None)
+        if rest:
+            self._begin(rest, None)
 
     def _begin(self, piece: bytes, fds: FileDescriptorArray | None) -> None:
+        if self._refused:
+            return
         if len(self._begun) + len(piece) > limits.FRAME:
             self.stop(f"a message may have {limits.FRAME} bytes; larger things travel as file descriptors")
             return
@@ -65,20 +97,20 @@ class Gathering(VarlinkProtocol):
             fds.reference(self)
 
     def _complete(self, end: bytes, fds: FileDescriptorArray | None) -> None:
+        held, self._held = self._held, None
+        whole, self._begun = bytes(self._begun) + end, bytearray()
+        self.message_ends()
+        self._hand_on(whole, fds if held is None else held)
+        if held is not None:
+            held.release(self)
+
+    def _hand_on(self, messages: bytes, fds: FileDescriptorArray | None) -> None:
         if self._refused:
             return
-        held, self._held = self._held, None
-        whole = bytes(self._begun) + end + b"\0"
-        if self._begun:
-            self._begun = bytearray()
-            self.message_ends()
         try:
-            super().message_received(whole, fds if held is None else held)
+            super().message_received(messages, fds)
         except (ValueError, RecursionError) as error:  # not UTF-8, a number of 5,000 digits, [[[[...
             self.stop(f"not a Varlink message: {error}")
-        finally:
-            if held is not None:
-                held.release(self)
 
     def stop(self, reason: str) -> None:
         """Take nothing more from this connection."""

@@ -1,6 +1,6 @@
 """The least that a service of Herald could be: asyncio, sqlite3, asyncvarlink, one database and one socket open.
 
-    python -m tests.bench.peers.bare FOLDER
+python -m tests.bench.peers.bare FOLDER
 """
 
 import asyncio

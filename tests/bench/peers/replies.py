@@ -1,6 +1,6 @@
 """Three servers of one reply, the size of io.herald.Worker.GetStatus: Herald's bus, bare asyncvarlink, raw JSON.
 
-    python -m tests.bench.peers.replies herald|asyncvarlink|json SOCKET
+python -m tests.bench.peers.replies herald|asyncvarlink|json SOCKET
 """
 
 import asyncio
