@@ -20,11 +20,12 @@ _PATIENCE = 5.0
 
 
 @pytest.fixture(scope="session", autouse=True)
-def temporary_files() -> Iterator[Path]:
+def temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder for all temporary files of this session, so that leftovers are told from those of others.
 
     Its path is short, because the path of a socket has at most 107 bytes.
     """
+    tmp_path_factory.getbasetemp()  # stays where pytest keeps it
     before = tempfile.gettempdir()
     with tempfile.TemporaryDirectory(prefix="ht", dir="/tmp", ignore_cleanup_errors=True) as folder, _tempdir(folder):
         Path(folder).chmod(0o711)  # tests with several users meet in it

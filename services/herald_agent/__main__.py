@@ -6,7 +6,7 @@ Does:     Run drives Claude Code (or the stand-in) once, with a deadline of its 
           writes the result before it answers. Prepare lists and packs branches of agents. Discard deletes one.
 Reads:    config/snapshot.json; $CREDENTIALS_DIRECTORY/{anthropic_api_key,claude_oauth_token}; the clone of the project
 Writes:   the clone of the project; the descriptors of its caller; below $HERALD_STATE/agent: slots/ locks/ checkouts/
-          branches/ worktrees/ homes/ tmp/
+          worktrees/ homes/ tmp/
 Obeys:    HERALD_AGENT=claude|standin, HERALD_CLAUDE=path of the CLI, HERALD_AGENT_HOME (try mode: the login of the
           user); SIGTERM ends a run within seconds, its outcome is then `stopped`
 Exits:    0 the act is answered, or the connection ended before; 1 an unexpected error, its traceback in the journal

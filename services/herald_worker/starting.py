@@ -53,6 +53,8 @@ class Starter:
         self._snapshot = snapshot
         self._agent = client.peer(Agent, _START_DEADLINE)
         self._git = client.peer(Git, _FETCH_DEADLINE)
+        self._mirrors: dict[str, Mirror] = {}
+        """Kept, and with them what this process knows of each."""
 
     async def start(self, going: Going) -> None:
         """Return when the agent has its locks and works. Raises HeraldError; Lost: it may or may not have begun."""
@@ -108,7 +110,7 @@ class Starter:
                 f"{project.name} has no remote: set `git.remote` in its file, or `git remote add origin URL` in"
                 f" {project.path} and reload"
             )
-        mirror = Mirror(project.name)
+        mirror = self._mirrors.setdefault(project.name, Mirror(project.name))
         for known in (await mirror.known(), []):
             fd = os.open(pack, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             try:

@@ -20,7 +20,7 @@ def sync_folder(path: str) -> None:
 def write_atomic(path: str, data: bytes, mode: int = 0o640) -> None:
     """Replace a file: readers see the old content or the new one, also after a power cut. Raises OSError."""
     folder, name = os.path.split(path)
-    temporary = os.path.join(folder, f".{name}.{os.getpid()}.tmp")
+    temporary = os.path.join(folder, f".{name}.tmp")  # always the same: what a kill leaves is overwritten by the next
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
     try:
         try:
