@@ -1,7 +1,7 @@
 """Watching the configuration: level-triggered, so that no edit is lost.
 
 The signature of the files is compared with the one in the snapshot at start, on every change that inotify tells,
-and every 30 seconds; where they differ herald-config compiles. What it finds wrong is told once.
+and every two seconds besides; where they differ herald-config compiles. What it finds wrong is told once.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ import watchfiles
 from herald import journal, names
 from herald.bus import client
 from herald.database import Database
-from herald.errors import HeraldError
+from herald.errors import HeraldError, Unavailable
 from herald.interfaces.config import Compiled, Config, Problem
 from herald.signature import signature_of
 from herald.snapshot import Current
@@ -21,8 +21,12 @@ from herald_worker import posts
 from herald_worker.runner import Runner
 
 _DEADLINE = 60.0
-_LOOK_EVERY = 30.0
-_SETTLE_MS = 50
+_LOOK_EVERY = 2.0
+"""Seconds. A change between the first look and the moment from which inotify tells of changes waits as long."""
+
+_LOOK_MS = 300
+"""watchfiles looks for what inotify brought this often, and waits this long for a burst of edits to end: a shorter time
+would only wake an idle service more often."""
 
 
 class Watcher:
@@ -49,8 +53,8 @@ class Watcher:
             async for _ in watchfiles.awatch(
                 folder,
                 watch_filter=None,
-                debounce=_SETTLE_MS * 4,
-                step=_SETTLE_MS,
+                debounce=_LOOK_MS * 3,
+                step=_LOOK_MS,
                 rust_timeout=int(_LOOK_EVERY * 1000),
                 yield_on_timeout=True,
                 recursive=True,
@@ -59,11 +63,22 @@ class Watcher:
                 if not os.path.isdir(folder):
                     break
 
+    async def begin(self) -> None:
+        """See that there is a snapshot that can be read: a damaged one is compiled anew. Raises Unavailable."""
+        try:
+            self._snapshot.get()
+        except Unavailable as error:
+            journal.error(error.message)
+            await self.reload()
+
     async def _compare(self) -> None:
         """Compile when the files differ from the snapshot, unless exactly these were found wrong already."""
         while True:
             found = await asyncio.to_thread(signature_of, names.config_folder())
-            if found in (self._snapshot.get().signature, self._tried):
+            if found == self._snapshot.get().signature:
+                self.errors = []  # somebody else may have had it compiled
+                return
+            if found == self._tried:
                 return
             try:
                 await self.reload()
@@ -83,8 +98,8 @@ class Watcher:
     async def _tell(self, compiled: Compiled) -> None:
         """Say once what is wrong or worth knowing, in the system channel and the journal."""
         lines = [*self.errors, *compiled["notices"]]
-        digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
-        if not lines or digest == self._told:
+        digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16] if lines else ""
+        if digest == self._told:
             return
         self._told = digest
         for line in lines:
@@ -92,8 +107,8 @@ class Watcher:
         if not self.errors:
             return
         text = "The configuration is broken, the last good one stays in force:\n" + "\n".join(self.errors[:20])
-        generation = compiled["generation"]
-        post = posts.NewPost(key=f"configuration-{generation}-{digest}", project="", kind="notice", text=text)
+        files = await asyncio.to_thread(signature_of, names.config_folder())  # once for these, over restarts too
+        post = posts.NewPost(key=f"configuration-{files[:16]}-{digest}", project="", kind="notice", text=text)
         await self._database.write(lambda connection: posts.add(connection, post))
         self._runner.committed()
 

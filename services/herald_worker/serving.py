@@ -22,6 +22,7 @@ async def serve(service: Service) -> None:
     runner = Runner(database, log, outbox, snapshot)
     watcher = Watcher(database, snapshot, runner)
     proposer = Proposer(database, runner)
+    await watcher.begin()
 
     async def duty() -> str:
         status = await api.GetStatus()

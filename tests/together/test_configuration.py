@@ -63,11 +63,35 @@ def test_a_broken_file_is_told_where_the_operator_looks_and_the_last_good_one_st
             assert "the one before stays in force" in herald.stderr
             check_alive(site, herald, "restarted")
 
-        for name in _FAULTS:
+        for name in (*_FAULTS, "bad cron", "bad cron"):
             break_and_mend(site, name, restart if name == "unknown key" else lambda: None)
         assert site.herald.status()["config_generation"] >= generation
         site.herald.say("!reload", "!nonsense")
         assert "in force" in site.herald.finish()
+
+
+def test_what_somebody_else_had_compiled_counts_as_mended(tmp_path: Path) -> None:
+    with Site(tmp_path) as site:
+        herald = site.start()
+        good = project_file(site).read_text()
+        project_file(site).write_text("name: [\n")
+        wait_for(lambda: herald.status()["config_errors"], "it is noticed")
+        project_file(site).write_text(good)
+        assert herald.call("config", "Reload")["applied"]
+        wait_for(lambda: not herald.status()["config_errors"], "it is forgotten", 20)
+
+
+def test_a_snapshot_damaged_under_way_is_compiled_anew_by_the_next_worker(tmp_path: Path) -> None:
+    with Site(tmp_path) as site:
+        herald = site.start()
+        snapshot = site.state / "config" / "snapshot.json"
+        snapshot.write_bytes(snapshot.read_bytes()[:-20])
+        check_alive(site, herald, "before")
+        herald.kill("worker")
+        check_alive(site, herald, "after")
+        assert "snapshot.json is damaged" in herald.stderr
+        assert list(snapshot.parent.glob("snapshot.json.damaged-*"))
+        herald.finish()
 
 
 def rebase(site: Site) -> Callable[[], object]:

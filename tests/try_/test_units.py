@@ -144,7 +144,7 @@ def test_a_service_is_kept_running_and_watched(path: Path) -> None:
     assert value(path, "Unit", "PartOf") == "herald.target"
     assert value(path, "Unit", "Requires") == value(path, "Unit", "After") == f"{path.stem}.socket"
     assert value(path, "Service", "Restart") == "always"
-    assert value(path, "Service", "RestartSec") == "1s"
+    assert value(path, "Service", "RestartSec") == "500ms"
     assert value(path, "Service", "TimeoutAbortSec") == "5"
     assert span(value(path, "Service", "WatchdogSec")) <= 60
 
