@@ -199,7 +199,7 @@ class Herald:
             else:
                 fits = any(word.endswith(f"/herald-{name}") for word in words[:3])
             found += [pid] if fits else []
-        return found
+        return [pid for pid in found if processes.parent(pid) not in found]  # without one that is about to execute
 
     def pid(self, name: str) -> int:
         """The one process of a part, as soon as it is there."""

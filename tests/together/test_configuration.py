@@ -85,8 +85,10 @@ def test_a_snapshot_damaged_under_way_is_compiled_anew_by_the_next_worker(tmp_pa
     with Site(tmp_path) as site:
         herald = site.start()
         snapshot = site.state / "config" / "snapshot.json"
+        herald.idle()
+        herald.freeze("worker")
+        wait_for(lambda: not herald.pids("config"), "nobody is compiling")
         snapshot.write_bytes(snapshot.read_bytes()[:-20])
-        check_alive(site, herald, "before")
         herald.kill("worker")
         check_alive(site, herald, "after")
         assert "snapshot.json is damaged" in herald.stderr
