@@ -116,8 +116,11 @@ def _tasks() -> list["asyncio.Task[object]"]:
 
 
 def _sockets(folder: Path) -> list[str]:
+    """Socket files; what a killed Claude CLI left in its run's temporary folder goes with the project's next run."""
     found = []
     for parent, _, names in os.walk(folder):
+        if os.path.basename(parent) == "cc-socks":
+            continue
         for name in names:
             path = os.path.join(parent, name)
             with contextlib.suppress(FileNotFoundError):

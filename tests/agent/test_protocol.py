@@ -156,7 +156,7 @@ def test_a_killed_driver_takes_its_agent_along_and_frees_its_locks(place: Place)
     (agent,) = psutil.Process(instance.process.pid).children()
     instance.process.kill()
     instance.wait()
-    agent.wait(5)
+    agent.wait(60)
     assert not files.is_locked()
     assert files.read("result") == ""
     assert files.read("lock").startswith("started ")

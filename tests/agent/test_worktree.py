@@ -376,7 +376,7 @@ def kill_orphans() -> None:
     for process in psutil.Process().children(recursive=True):
         if process.status() == psutil.STATUS_ZOMBIE or "sleep" in " ".join(process.cmdline()):
             process.kill()
-            process.wait(5)
+            process.wait(60)
 
 
 def index_lock(place: Place, worktree: Path) -> Path:

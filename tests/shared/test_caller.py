@@ -266,8 +266,7 @@ def test_what_a_service_does_wrong_is_an_error_of_the_bus(
 
 def test_an_answer_to_nothing_ends_the_connection_it_came_on(stage: Stage) -> None:
     def answer_twice(connection: socket.socket) -> None:
-        connection.sendall(_reply(times=1))
-        connection.sendall(_reply(times=2))
+        connection.sendall(_reply(times=1) + _reply(times=2))
 
     async def call(peer: Any) -> list[int]:
         return [(await peer.Add(key="k", name="x"))["times"] for _ in range(20)]

@@ -7,6 +7,7 @@ import resource
 import signal
 import socket
 import struct
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -115,6 +116,25 @@ def test_a_gigabyte_without_an_end_is_cut_off_and_costs_no_memory(stage: Stage) 
     assert service.memory - before < 8 * limits.FRAME
     assert _serves(stage)
     assert f"may have {limits.FRAME} bytes" in service.journal
+
+
+def test_a_sender_that_never_pauses_holds_up_nobody_else(stage: Stage) -> None:
+    stage.serve()
+    sending, stopping = stage.connect(), threading.Event()
+    call = json.dumps({"method": "io.herald.Worker.Echo", "parameters": {"text": "x"}, "oneway": True}).encode() + b"\0"
+
+    def send() -> None:
+        while not stopping.is_set():
+            sending.socket.sendall(call * 2000)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        for _ in range(20):
+            assert _serves(stage)
+    finally:
+        stopping.set()
+        sender.join()
 
 
 def test_many_long_messages_leave_the_memory_flat(stage: Stage) -> None:

@@ -192,7 +192,8 @@ def test_the_scripts_are_clean() -> None:
 
 
 def test_ci_runs_the_tests_and_nothing_else() -> None:
-    assert (ROOT / ".ci/run").read_text(encoding="utf-8") == "#!/usr/bin/env bash\nexec ./install.sh test\n"
+    script = '#!/usr/bin/env bash\ncd "$(dirname "$0")/.." && exec ./install.sh test\n'
+    assert (ROOT / ".ci/run").read_text(encoding="utf-8") == script
 
 
 @pytest.mark.parametrize("name", ["requirements-build", "requirements", "requirements-test"])

@@ -72,8 +72,8 @@ class _Connection(NamedTuple):
 
     @property
     def sound(self) -> bool:
-        """Whether a call can still be made: the other end may have gone, which the loop has yet to see."""
-        return not self.transport.is_closing() and not self.poll.poll(0)
+        """Whether a call can be made: the other end may have gone, or said too much, which is yet to be seen."""
+        return not self.transport.is_closing() and self.protocol.quiet and not self.poll.poll(0)
 
     @classmethod
     async def open(cls, path: str) -> "_Connection":

@@ -1,7 +1,8 @@
 """What both asyncio ends of the bus add to asyncvarlink's connection: messages are gathered within limits.
 
-asyncvarlink 0.3 buffers without bound, copies what it has for each further piece, loses descriptors that come with
-the first piece of a long message, and answers nothing to bytes that are no JSON.
+asyncvarlink 0.3 buffers without bound, copies what it has for each further piece, loses descriptors that come with the
+first piece of a long message, answers nothing to bytes that are no JSON, reads one connection for as long as more
+comes, and waits for the loop before each sending.
 """
 
 import asyncio
@@ -21,11 +22,28 @@ class Socket(socket.socket):
         return f"<socket {self.fileno()}>"
 
 
+_TURN = 1 << 18
+"""Bytes that are read of one connection before others have their turn."""
+
+
 class Transport(VarlinkTransport):
     """A connection that is read in larger pieces and takes few descriptors."""
 
     RECV_BUFFER_SIZE = 1 << 16
     MAX_RECV_FDS = limits.DESCRIPTORS
+    _taken = 0
+
+    def _handle_read_socket_peek(self) -> None:
+        """Read what is there, but not for as long as more comes: a fast sender would have the loop for itself."""
+        self._taken = 0
+        super()._handle_read_socket_peek()
+
+    def _sock_receive_fds(self, size: int) -> int:
+        if self._closing or self._taken >= _TURN:
+            return 0
+        received = super()._sock_receive_fds(size)
+        self._taken += received
+        return received
 
     def send_message(self, data: bytes, fds: list[int] | None = None) -> asyncio.Future[None]:
         """Send at once what the socket takes, as asyncio's own transports do; queue only the rest."""
@@ -118,6 +136,11 @@ class Gathering(VarlinkProtocol):
             self._refused = True
             self.drop()
             self.refuse(reason)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing has come that waits to be handed on."""
+        return not self._consumer_queue and not self._begun
 
     def drop(self) -> None:
         """Forget what has begun."""
