@@ -44,7 +44,7 @@ def show_proposals(arguments: Namespace) -> int:
                 each["project"],
                 each["state"],
                 each["head"][:12],
-                f"{each['commits']} commits",
+                f"{each['commits']} commit{'' if each['commits'] == 1 else 's'}",
                 clock(each["created_at"]),
                 line_of(each["summary"])[:60],
             )
