@@ -188,7 +188,7 @@ def test_a_line_of_twenty_megabytes_is_read(place: Place) -> None:
 )
 def test_strange_lines_are_passed_over(place: Place, line: str) -> None:
     good = '{"type":"result","subtype":"success","is_error":false,"result":"fine","permission_denials":7}'
-    fake_cli(place, f"print({line!r})\nprint({good!r})\nsys.stdin.read()")
+    fake_cli(place, f"print({line!r})\nprint({good!r}, flush=True)\nsys.stdin.read()")
     files = place.run("say hi")
     assert files.end["outcome"] == "ok"
     assert files.text == "fine"

@@ -61,7 +61,10 @@ def test_half_a_call_does_nothing(herald: Installation) -> None:
 
 def test_a_reload_that_hangs_makes_others_busy_and_not_hang_as_well(herald: Installation) -> None:
     herald.project("demo")
-    held = "import fcntl,sys; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX); print(); sys.stdin.read()"
+    held = (
+        "import fcntl, sys; file = open(sys.argv[1], 'w'); fcntl.flock(file, fcntl.LOCK_EX);"
+        " print(flush=True); sys.stdin.read()"
+    )
     (herald.state / "config").mkdir(parents=True)
     command = [sys.executable, "-c", held, str(herald.state / "config" / "lock")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
