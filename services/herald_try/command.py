@@ -107,7 +107,8 @@ def _inetd(place: Place, boot_id: str, chosen: agent.Agent) -> Serve:
         inetd.output.hold(silence)
         inetd.listen()
         if known.not_in_force:
-            inetd.output.line("inetd", f"not in force in this mode: {', '.join(known.not_in_force)}")
+            held_back = f"{len(known.not_in_force)} keys of the unit files (users, credentials, sandbox, limits)"
+            inetd.output.line("inetd", f"not in force in this mode: {held_back}; the agent runs as you")
         for problem in known.problems:
             inetd.output.line("inetd", f"{problem}, ignoring")
         listening()

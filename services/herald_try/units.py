@@ -37,6 +37,7 @@ _SAYS_NOTHING = {
     "Unit": {"Description", "Documentation", "Requires", "After", "Before"},
     "Install": {"WantedBy", "Also"},
     "Socket": {"Backlog", "DirectoryMode"},
+    "Service": {"ExecStopPost", "Environment"},  # it tells of every end itself, and gives an environment of its own
 }
 _RIGHTS = {
     "Socket": {"SocketUser", "SocketGroup"},
@@ -48,7 +49,8 @@ _RIGHTS = {
         "CapabilityBoundingSet", "AmbientCapabilities", "RestrictSUIDSGID", "RestrictNamespaces", "RestrictRealtime",
         "RestrictAddressFamilies", "SystemCallFilter", "SystemCallArchitectures", "SystemCallErrorNumber",
         "LockPersonality", "MemoryDenyWriteExecute", "RemoveIPC", "IPAddressDeny", "IPAddressAllow", "DevicePolicy",
-        "DeviceAllow", "KeyringMode", "MemoryMax", "MemoryHigh", "TasksMax", "CPUQuota", "CPUWeight", "Slice",
+        "DeviceAllow", "KeyringMode", "SetCredential", "TemporaryFileSystem", "PrivateIPC", "OOMPolicy",
+        "MemoryMax", "MemoryHigh", "TasksMax", "CPUQuota", "CPUWeight", "Slice",
     },
 }  # fmt: skip
 

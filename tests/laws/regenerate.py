@@ -1,6 +1,7 @@
 """Write the generated files anew: `python -m tests.laws.regenerate`.
 
-The golden interface files are derived from the typed interfaces, the JSON schemas from the models of the configuration.
+The golden interface files are derived from the typed interfaces, the JSON schemas from the models of the configuration,
+the units of a user's installation from those of the system.
 """
 
 import importlib
@@ -10,6 +11,7 @@ from herald import names
 from herald.bus import varlink
 from herald.interfaces.interface import Interface
 from herald_config import schemas
+from tests.laws import user_units
 from tests.laws.repository import ROOT
 
 
@@ -30,7 +32,8 @@ def main() -> None:
     """Write them."""
     for path, text in interfaces().items():
         path.write_text(text)
-    schemas.write(str(ROOT / "packaging/schemas"))
+    schemas.write(str(ROOT / "packaging/etc/schemas"))
+    user_units.write()
 
 
 if __name__ == "__main__":

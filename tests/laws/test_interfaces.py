@@ -73,7 +73,8 @@ def test_a_lean_unit_serves_the_methods_of_its_interface_and_no_others(service: 
     module = importlib.import_module(f"herald.interfaces.{service}")
     known = set(varlink.methods_of(getattr(module, service.capitalize())))
     ours, theirs = socket.socketpair()
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'shared'}:{ROOT / 'services'}", "HERALD_STATE": str(tmp_path)}
+    paths = {"PYTHONPATH": f"{ROOT / 'shared'}:{ROOT / 'services'}", "HERALD_STATE": str(tmp_path)}
+    environment = {**os.environ, **paths, "HERALD_MODE": "try"}
     command = [sys.executable, "-m", f"herald_{service}"]
     with subprocess.Popen(command, stdin=theirs.fileno(), env=environment, cwd="/") as unit:
         theirs.close()
@@ -116,5 +117,5 @@ def test_the_schemas_for_editors_are_those_of_the_models(tmp_path: Path) -> None
     schemas.write(str(tmp_path))
 
     for path in tmp_path.iterdir():
-        golden = json.loads((ROOT / "packaging/schemas" / path.name).read_text())
+        golden = json.loads((ROOT / "packaging/etc/schemas" / path.name).read_text())
         assert golden == json.loads(path.read_text()), "`python -m tests.laws.regenerate` writes them anew"

@@ -15,6 +15,7 @@ from herald_try.syntax import SyntaxProblem, boolean, read, span
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "units"
 FILES = sorted(path for path in FOLDER.iterdir() if path.suffix in {".service", ".socket", ".target"})
+SLICES = sorted(FOLDER.glob("*.slice"))
 SOCKETS = [path for path in FILES if path.suffix == ".socket"]
 TEMPLATES = [path for path in FILES if path.name.endswith("@.service")]
 LONG_RUNNING = [path for path in FILES if path.suffix == ".service" and path not in TEMPLATES]
@@ -149,11 +150,41 @@ def test_a_service_is_kept_running_and_watched(path: Path) -> None:
     assert span(value(path, "Service", "WatchdogSec")) <= 60
 
 
+@pytest.mark.parametrize("path", TEMPLATES + LONG_RUNNING, ids=lambda path: path.name)
+def test_each_service_has_a_user_of_its_own_and_a_private_state(path: Path) -> None:
+    service = path.stem.removeprefix("herald-").removesuffix("@")
+    assert value(path, "Service", "User") == f"herald-{service}"
+    assert value(path, "Service", "StateDirectoryMode") in {"0700", "0710", "0750"}
+    assert value(path, "Service", "Slice") == ("herald-agent.slice" if service == "agent" else "herald.slice")
+
+
+@pytest.mark.parametrize("path", TEMPLATES + LONG_RUNNING, ids=lambda path: path.name)
+def test_a_missing_credential_keeps_no_unit_from_starting(path: Path) -> None:
+    def names_of(key: str) -> set[str]:
+        return {each.partition(":")[0] for each in read(path).get("Service", {}).get(key, ())}
+
+    assert names_of("LoadCredential") == names_of("SetCredential")
+
+
+@pytest.mark.parametrize("path", TEMPLATES + LONG_RUNNING, ids=lambda path: path.name)
+def test_a_crash_is_told(path: Path) -> None:
+    assert value(path, "Service", "ExecStopPost").startswith('-+/bin/sh -c \'[ "$SERVICE_RESULT" = success ] || exec ')
+
+
+@pytest.mark.parametrize("path", SOCKETS, ids=lambda path: path.name)
+def test_a_socket_lets_in_people_or_the_worker_alone(path: Path) -> None:
+    who = (
+        value(path, "Socket", "SocketUser"),
+        value(path, "Socket", "SocketGroup"),
+        value(path, "Socket", "SocketMode"),
+    )
+    assert who in {("", "herald", "0660"), ("herald-worker", "", "0600")}
+
+
 def test_every_unit_has_its_place_in_the_table() -> None:
     table = (FOLDER / "README.md").read_text(encoding="utf-8")
-    assert sorted(re.findall(r"`(herald[^`/ ]*\.(?:service|socket|target))`", table.partition("Rules")[0])) == sorted(
-        path.name for path in FILES
-    )
+    found = re.findall(r"`(herald[^`/ ]*\.(?:service|socket|target|slice))`", table.partition("Rules")[0])
+    assert sorted(found) == sorted(path.name for path in FILES + SLICES)
 
 
 @pytest.mark.skipif(
@@ -162,14 +193,14 @@ def test_every_unit_has_its_place_in_the_table() -> None:
 def test_systemd_accepts_the_files(tmp_path: Path) -> None:
     programs = tmp_path / "venv" / "bin"
     programs.mkdir(parents=True)
-    for path in FILES:
+    for path in FILES + SLICES:
         text = path.read_text(encoding="utf-8").replace("/opt/herald/venv/bin", str(programs))
         (tmp_path / path.name).write_text(text, encoding="utf-8")
-        for program in re.findall(rf"ExecStart={programs}/(\S+)", text):
+        for program in re.findall(rf"{programs}/(\S+)", text):
             (programs / program).write_text("#!/bin/sh\n", encoding="utf-8")
             (programs / program).chmod(0o755)
     verified = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", *(str(tmp_path / path.name) for path in FILES)],
+        ["systemd-analyze", "verify", "--man=no", *(str(tmp_path / path.name) for path in FILES + SLICES)],
         capture_output=True,
         text=True,
         check=False,
