@@ -6,7 +6,7 @@ cards, notices. Who may say what is in herald.yaml (operators). The chat is the 
 
 Listens: $HERALD_BUS/io.herald.Gateway, handed over by the service manager.
 Calls:   io.herald.Worker, io.herald.Config.
-Reads:   $HERALD_STATE/config/snapshot.json
+Reads:   $HERALD_STATE/config/snapshot.json, $HERALD_STATE/alert/ (crashes, each posted once)
 Writes:  $HERALD_STATE/gateway/gateway.sqlite (messages; the log of posts), $HERALD_STATE/gateway/files/ (long answers)
 Signals: SIGTERM stops; what was not handed over is handed over at the next start.
 Exits:   0 after SIGTERM, 1 when a restart may help, 2 for wrong use.

@@ -7,6 +7,7 @@ from herald.interfaces.gateway import Gateway
 from herald.service import Service
 from herald.snapshot import Current
 from herald_gateway import records
+from herald_gateway.alerts import Alerts
 from herald_gateway.api import GatewayService, describe
 from herald_gateway.handover import Handover
 from herald_gateway.intake import Intake
@@ -25,11 +26,13 @@ async def main(service: Service) -> None:
     handover = Handover(database, outbox, snapshot)
     lanes = Lanes(database, handover.act)
     intake = Intake(database, snapshot, lanes)
+    alerts = Alerts(outbox)
     acting = service.task(lanes.run(), "lanes")
 
     async def duty() -> str:
         if acting.done():
             raise Unavailable("messages are not being handed over any more")
+        await alerts.post_new()
         return describe(terminal.name, await database.read(records.waiting))
 
     service.duty(duty)

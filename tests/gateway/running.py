@@ -58,6 +58,8 @@ STATUS = {
     "config_generation": 4,
     "config_errors": [],
     "gateway_backlog": 0,
+    "missing": [],
+    "not_held": [],
 }
 WORKER = {
     "Enqueue": {"reply": {"task": "7", "created": True, "ahead": 0}},

@@ -1,0 +1,1 @@
+"""herald-alert: tells of a unit that crashed."""
