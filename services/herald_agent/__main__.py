@@ -3,12 +3,16 @@
 Started once for each connection to io.herald.Agent (Accept=yes); the connection is fd 0.
 
 Does:     Run drives Claude Code (or the stand-in) once, with a deadline of its own, on a branch of its own, and
-          writes the result before it answers. Prepare lists and packs branches of agents. Discard deletes one.
-Reads:    config/snapshot.json; $CREDENTIALS_DIRECTORY/{anthropic_api_key,claude_oauth_token}; the clone of the project
+          writes the result before it answers. Prepare lists and packs branches of agents. Discard deletes one. Check
+          says what a run would miss. Except in try mode the agent and all git commands are confined to the project,
+          by Landlock or a mount namespace, and each run says what is not held here.
+Reads:    $CREDENTIALS_DIRECTORY/{snapshot.json,anthropic_api_key,claude_oauth_token}, else config/snapshot.json; the
+          clone of the project
 Writes:   the clone of the project; the descriptors of its caller; below $HERALD_STATE/agent: slots/ locks/ checkouts/
-          worktrees/ homes/ tmp/
+          worktrees/ homes/ login/ tmp/
 Obeys:    HERALD_AGENT=claude|standin, HERALD_CLAUDE=path of the CLI, HERALD_AGENT_HOME (try mode: the login of the
-          user); SIGTERM ends a run within seconds, its outcome is then `stopped`
+          user), WATCHDOG_USEC; SIGTERM ends a run within seconds, its outcome is then `stopped`
+Passes:   ANTHROPIC_*, CLAUDE_*, the CLI's own settings, proxies, NODE_EXTRA_CA_CERTS and SSL_CERT_FILE to the agent
 Exits:    0 the act is answered, or the connection ended before; 1 an unexpected error, its traceback in the journal
 """
 

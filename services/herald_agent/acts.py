@@ -3,6 +3,7 @@
 from typing import Any
 
 from herald.bus.oneshot import Call, Descriptor, Method
+from herald_agent.check import check
 from herald_agent.discard import discard
 from herald_agent.prepare import prepare
 from herald_agent.run import run
@@ -12,11 +13,16 @@ def _prepare(call: Call) -> dict[str, Any]:
     return prepare(call.parameters)
 
 
+def _check(_call: Call) -> dict[str, Any]:
+    return check()
+
+
 def _discard(call: Call) -> dict[str, Any]:
     return discard(call.parameters)
 
 
 METHODS = {
+    "Check": Method(_check, {}),
     "Prepare": Method(_prepare, {"project": str, "have": list, "pack": Descriptor}),
     "Run": Method(
         run,

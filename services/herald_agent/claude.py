@@ -6,9 +6,11 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
-from herald_agent import process, standin
+from herald import claudecode
+from herald_agent import process, standin, watchdog
 from herald_agent.environment import Environment
 from herald_agent.output import Log
 from herald_agent.stop import StopSignal
@@ -46,6 +48,7 @@ class Order(NamedTuple):
     resume: bool
     may_commit: bool
     until: float
+    confine: Callable[[], None]
 
 
 def is_standin() -> bool:
@@ -54,15 +57,11 @@ def is_standin() -> bool:
 
 
 def command() -> tuple[str, ...]:
-    """The agent's command: HERALD_AGENT, HERALD_CLAUDE or `claude` on the PATH; empty if there is none."""
+    """The agent's command; empty if there is none."""
     if is_standin():
         return (sys.executable, "-I", "-S", standin.__file__)
-    given = os.environ.get("HERALD_CLAUDE")
-    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    for path in [given] if given else [os.path.join(folder, "claude") for folder in folders if folder]:
-        if os.access(path, os.X_OK) and os.path.isfile(path):
-            return (os.path.join(os.getcwd(), path),)
-    return ()
+    path = claudecode.find()
+    return (path,) if path else ()
 
 
 def converse(order: Order, log: Log, control: int, stop: StopSignal) -> Finished:
@@ -128,9 +127,8 @@ class _Conversation:
         self._stderr, write_err = process.pipe_from_child()
         order = self._order
         try:
-            self._pid = process.spawn(
-                _arguments(order), order.environment.agent, order.folder, read_in, write_out, write_err
-            )
+            streams = (read_in, write_out, write_err)
+            self._pid = process.spawn(_arguments(order), order.environment.agent, order.folder, streams, order.confine)
         finally:
             for fd in (read_in, write_out, write_err):
                 os.close(fd)
@@ -218,6 +216,7 @@ class _Conversation:
                 self._end_by(_PATIENCE[""])
 
     def _tick(self, now: float) -> None:
+        watchdog.feed()
         self._log.flush()
         if os.pread(self._control, 16, 0).startswith(b"cancel"):
             self._end("cancelled")

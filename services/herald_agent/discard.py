@@ -5,6 +5,7 @@ from typing import Any
 from herald import snapshot
 from herald.errors import Invalid
 from herald_agent import locks
+from herald_agent.confinement import confine
 from herald_agent.environment import git_environment
 from herald_agent.git import Git, is_below
 from herald_agent.record import Record
@@ -18,12 +19,14 @@ def discard(parameters: dict[str, Any]) -> dict[str, Any]:
 
     Raises Busy while an agent is at work there, Conflict when the workspace cannot be used.
     """
-    project = snapshot.read().project(parameters["project"])
+    settings = snapshot.read()
+    project = settings.project(parameters["project"])
     branch, head = parameters["branch"], parameters["head"]
     if not check_branch(branch) or not check_hash(head):
         raise Invalid("branch and head must be a branch's name and the full hash of a commit")
     locks.take_workspace(project.name)
-    repository = open_repository(project, Git(project.path, git_environment(project)))
+    confinement = confine(settings, project)
+    repository = open_repository(project, Git(project.path, git_environment(project), confine=confinement.enter))
     recover(project, repository, Record(project.name))
     reason = _remove(repository, branch, head, locks.folder("worktrees", project.name))
     return {"removed": not reason, "reason": reason}
@@ -39,7 +42,8 @@ def _remove(repository: Repository, branch: str, head: str, worktrees: str) -> s
         return f"branch {branch} does not hold the commit {head[:12]}"
     further = int(git("rev-list", "--count", f"{head}..{found}"))
     if further:
-        return f"branch {branch} holds {further} commits beyond {head[:12]}; delete it by hand if they are not wanted"
+        more, them = ("1 commit", "it is") if further == 1 else (f"{further} commits", "they are")
+        return f"branch {branch} holds {more} beyond {head[:12]}; delete it by hand if {them} not wanted"
     at = repository.worktrees().get(branch, "")
     if at and not is_below(at, worktrees):
         return f"branch {branch} is checked out in {at}; check out another one there"

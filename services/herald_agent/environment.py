@@ -3,8 +3,9 @@
 import os
 from typing import NamedTuple
 
-from herald import names
+from herald import claudecode, names
 from herald.snapshot import Project
+from herald_agent import login
 from herald_agent.locks import folder
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -36,6 +37,15 @@ _CREDENTIALS = {  # the first one found is used
 }
 _OWN_CREDENTIALS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
 
+_PASSED_ON = {
+    *_CLI_SETTINGS,
+    *(name for each in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY") for name in (each, each.lower())),
+    "NODE_EXTRA_CA_CERTS",
+    "SSL_CERT_FILE",
+}
+_OF_A_PROJECT = ("CLAUDE_CONFIG_DIR", "CLAUDE_CODE_TMPDIR")
+"""What each project has of its own, whatever is set for all; the person who tries has theirs."""
+
 
 class Environment(NamedTuple):
     """`agent` is for the agent, with the credential, `git` for Herald's own git calls, without it.
@@ -50,12 +60,17 @@ class Environment(NamedTuple):
     own_login: bool
 
 
+def search_path() -> str:
+    """Where programs are looked for."""
+    return os.environ.get("PATH") or _PATH
+
+
 def git_environment(project: Project) -> dict[str, str]:
     """For git in the clone of a project."""
     name = project.agent_name or f"Herald agent for {project.name}"
     identity = {"NAME": name, "EMAIL": f"{project.name}@herald.invalid"}
     return {
-        "PATH": os.environ.get("PATH") or _PATH,
+        "PATH": search_path(),
         "HOME": _home(project),
         "LANG": "C.UTF-8",
         "GIT_TERMINAL_PROMPT": "0",
@@ -71,20 +86,25 @@ def build(project: Project, temporary: str) -> Environment:
     own_login = bool(_own_home())
     if not own_login:
         variables["CLAUDE_CONFIG_DIR"] = os.path.join(git["HOME"], ".claude")
-    credential = _from_credentials_folder(variables)
-    if names.mode() == "try":
-        passed = {name: value for name, value in os.environ.items() if _is_of_claude(name)}
-        given = next((name for name in _OWN_CREDENTIALS if passed.get(name)), "")
-        if given:
-            for name in _OWN_CREDENTIALS:
-                variables.pop(name, None)
-            credential = f"{given} of the environment"
-        variables |= passed
+    credential = add_credential(variables)
+    if not credential and not own_login:
+        login.lend(project.name)
     return Environment(variables, git, credential or _login(variables), own_login)
 
 
-def _is_of_claude(name: str) -> bool:
-    return name.startswith(("ANTHROPIC_", "CLAUDE_")) or name in _CLI_SETTINGS
+def add_credential(variables: dict[str, str]) -> str:
+    """Put what is set for the agent, and a credential, into `variables`; returns which credential, empty if none."""
+    passed = {name: value for name, value in os.environ.items() if _is_passed_on(name)}
+    given = next((name for name in _OWN_CREDENTIALS if passed.get(name)), "")
+    credential = f"{given} of the environment" if given else _from_credentials_folder(variables)
+    variables |= passed
+    return credential
+
+
+def _is_passed_on(name: str) -> bool:
+    if name in _OF_A_PROJECT and names.mode() != "try":
+        return False
+    return name.startswith(("ANTHROPIC_", "CLAUDE_")) or name in _PASSED_ON
 
 
 def _from_credentials_folder(variables: dict[str, str]) -> str:
@@ -106,7 +126,7 @@ def _from_credentials_folder(variables: dict[str, str]) -> str:
 
 def _login(variables: dict[str, str]) -> str:
     config = variables.get("CLAUDE_CONFIG_DIR") or os.path.join(variables["HOME"], ".claude")
-    found = os.path.exists(os.path.join(config, ".credentials.json"))
+    found = os.path.exists(os.path.join(config, claudecode.CREDENTIALS))
     return f"the login of Claude Code in {config}" if found else f"none was found (looked for a login in {config})"
 
 

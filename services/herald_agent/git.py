@@ -1,7 +1,7 @@
 """Git in a clone that an agent can write to: deaf to its configuration where that could run something, and bounded."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from herald.errors import Conflict, Failed
 from herald_agent import process
@@ -14,20 +14,27 @@ class Unusable(Conflict):
 
 
 class Git:
-    """Runs git in one folder."""
+    """Runs git in one folder, confined as the agent is: a clone's filters are programs that the agent may have set."""
 
-    def __init__(self, folder: str, environment: Mapping[str, str], stop: StopSignal | None = None) -> None:
+    def __init__(
+        self,
+        folder: str,
+        environment: Mapping[str, str],
+        stop: StopSignal | None = None,
+        confine: Callable[[], None] = process.stay_free,
+    ) -> None:
         self.folder = folder
         self._environment = environment
         self._stop = stop
+        self._confine = confine
 
     def at(self, folder: str) -> "Git":
         """The same in another folder."""
-        return Git(folder, self._environment, self._stop)
+        return Git(folder, self._environment, self._stop, self._confine)
 
     def unstoppable(self) -> "Git":
         """The same, for what must be finished although the unit was told to stop."""
-        return Git(self.folder, self._environment)
+        return Git(self.folder, self._environment, None, self._confine)
 
     def attempt(
         self,
@@ -48,6 +55,7 @@ class Git:
                 stdout=stdout,
                 deadline=deadline,
                 stop=self._stop,
+                confine=self._confine,
             )
         except process.TimedOut:
             raise Failed(f"git {arguments[0]} in {self.folder} did not end within {deadline:g} s") from None

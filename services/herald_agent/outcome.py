@@ -6,6 +6,10 @@ from herald import names
 from herald_agent.claude import Finished
 from herald_agent.stream import as_list, as_number, as_object, as_text, one_line
 
+NOT_INSTALLED = (
+    "Claude Code is not installed here: `npm install -g @anthropic-ai/claude-code`, or name it in HERALD_CLAUDE."
+)
+
 
 class Outcome(NamedTuple):
     """`kind` is one of the words of the result file."""
@@ -16,10 +20,7 @@ class Outcome(NamedTuple):
 
 def not_installed() -> Outcome:
     """There is no CLI."""
-    return Outcome(
-        "not_installed",
-        "Claude Code is not installed here: `npm install -g @anthropic-ai/claude-code`, or name it in HERALD_CLAUDE.",
-    )
+    return Outcome("not_installed", NOT_INSTALLED)
 
 
 def classify(finished: Finished, limit: float) -> Outcome:
@@ -72,7 +73,7 @@ def _error(finished: Finished, result: dict[str, Any]) -> Outcome:
     if result.get("terminal_reason") in ("prompt_too_long", "blocking_limit"):
         return Outcome("context_overflow", f"{words}. Split the task into smaller ones.")
     if cause == "authentication_failed":
-        return Outcome("auth", f"{words}. {_login()}")
+        return Outcome("auth", f"{words}. {how_to_log_in()}")
     if cause == "billing_error" or result.get("api_error_status") == 402:
         return Outcome("billing", f"{words}. Check the balance at console.anthropic.com.")
     if result.get("api_error_status") == 429:
@@ -86,7 +87,8 @@ def _words(value: object) -> list[str]:
     return [as_text(each) for each in value] if isinstance(value, list) else []
 
 
-def _login() -> str:
+def how_to_log_in() -> str:
+    """The next step for whoever has no credential, or one that is refused."""
     if names.mode() == "try":
         return "Start `claude` once and log in, or set ANTHROPIC_API_KEY, and try again."
     folder = f"{names.config_folder()}/credentials"

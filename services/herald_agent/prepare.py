@@ -5,6 +5,7 @@ from typing import Any
 from herald import snapshot
 from herald.errors import Invalid
 from herald_agent import locks
+from herald_agent.confinement import confine
 from herald_agent.environment import git_environment
 from herald_agent.git import Git
 from herald_agent.record import Record
@@ -18,12 +19,14 @@ def prepare(parameters: dict[str, Any]) -> dict[str, Any]:
 
     Raises Busy while an agent is at work there, Conflict when the workspace cannot be used.
     """
-    project = snapshot.read().project(parameters["project"])
+    settings = snapshot.read()
+    project = settings.project(parameters["project"])
     have = parameters["have"]
     if not all(check_hash(commit) for commit in have):
         raise Invalid("have must be full hashes of commits")
     locks.take_workspace(project.name)
-    repository = open_repository(project, Git(project.path, git_environment(project)))
+    confinement = confine(settings, project)
+    repository = open_repository(project, Git(project.path, git_environment(project), confine=confinement.enter))
     recover(project, repository, Record(project.name))
     repository.require_rest()
     branches = repository.branches(project.branch_prefix)

@@ -9,14 +9,20 @@ import os
 import select
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from herald import journal
+from herald.errors import Failed
+from herald_agent import watchdog
 from herald_agent.stop import Stopped, StopSignal
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _CHUNK = 1 << 18
+_LONGEST_REMOVAL = 3600.0
+_UNCONFINED = b"c"
+"""Stands before the error number that a child reports, when it is that of its confinement."""
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
 
 
@@ -37,25 +43,36 @@ def adopt_orphans() -> None:
     _prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
+def stay_free() -> None:
+    """In the child: no confinement."""
+
+
 def spawn(
-    argv: Sequence[str], environment: Mapping[str, str], folder: str, stdin: int, stdout: int, stderr: int
+    argv: Sequence[str],
+    environment: Mapping[str, str],
+    folder: str,
+    streams: tuple[int, int, int],
+    confine: Callable[[], None] = stay_free,
 ) -> int:
     """Start a command in a session of its own, killed when this process ends; returns its process id.
 
-    Raises OSError when it cannot be started.
+    Raises OSError when it cannot be started, Failed when it cannot be confined.
     """
     read, write = os.pipe2(os.O_CLOEXEC)
     parent = os.getpid()
     pid = os.fork()
     if pid == 0:
-        _become(argv, environment, folder, (stdin, stdout, stderr), parent, write)
+        _become(argv, environment, folder, streams, parent, confine, write)
     os.close(write)
     problem = os.read(read, 16)
     os.close(read)
-    if problem:
-        os.waitpid(pid, 0)
-        raise OSError(int(problem), os.strerror(int(problem)), argv[0])
-    return pid
+    if not problem:
+        return pid
+    os.waitpid(pid, 0)
+    number = int(problem.lstrip(_UNCONFINED))
+    if problem.startswith(_UNCONFINED):
+        raise Failed(f"{argv[0]} was not started, it cannot be confined: {os.strerror(number)}; send the task again")
+    raise OSError(number, os.strerror(number), argv[0])
 
 
 def _become(
@@ -64,11 +81,16 @@ def _become(
     folder: str,
     streams: tuple[int, int, int],
     parent: int,
+    confine: Callable[[], None],
     report: int,
 ) -> None:
     """In the child: turn into the command, or report the error number and end."""
+    step = _UNCONFINED
     try:
         os.setsid()
+        confine()
+        step = b""
+        # After that: a user namespace of its own takes the death signal away.
         _prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
         if os.getppid() != parent:  # it ended before the death signal was set
             os._exit(1)
@@ -79,7 +101,7 @@ def _become(
         os.chdir(folder)
         os.execvpe(argv[0], list(argv), dict(environment))
     except OSError as error:
-        os.write(report, str(error.errno).encode())
+        os.write(report, step + str(error.errno).encode())
     finally:
         os._exit(127)
 
@@ -148,20 +170,20 @@ def run(
     stdout: int | None = None,
     deadline: float = 60.0,
     stop: StopSignal | None = None,
+    confine: Callable[[], None] = stay_free,
 ) -> Output:
     """Run a command to its end. `stdin` and `stdout` are descriptors used in place of `given` and `out`.
 
-    Raises OSError, TimedOut after `deadline` seconds, and Stopped when `stop` is given and a signal came.
+    Raises OSError, Failed when it cannot be confined, TimedOut after `deadline` seconds, and Stopped when `stop` is
+    given and a signal came.
     """
     read_out, write_out = pipe_from_child()
     read_err, write_err = pipe_from_child()
     read_in, write_in = os.pipe2(os.O_CLOEXEC)
     try:
-        pid = spawn(
-            argv, environment, folder, read_in if stdin is None else stdin, stdout if stdout is not None else write_out,
-            write_err,
-        )  # fmt: skip
-    except OSError:
+        streams = (read_in if stdin is None else stdin, write_out if stdout is None else stdout, write_err)
+        pid = spawn(argv, environment, folder, streams, confine)
+    except (OSError, Failed):
         for fd in (read_out, read_err, write_in):
             os.close(fd)
         raise
@@ -187,6 +209,17 @@ def run(
     return Output(code, bytes(collected[read_out]), bytes(collected[read_err]))
 
 
+def remove_tree(path: str) -> None:
+    """Remove a folder with all that is in it, as far as that can be done; may take long where there is much."""
+    if not os.path.lexists(path):
+        return
+    environment = {"PATH": os.environ.get("PATH") or os.defpath}
+    try:
+        run(["rm", "-rf", "--one-file-system", "--", path], environment, "/", deadline=_LONGEST_REMOVAL)
+    except (OSError, TimedOut) as error:
+        journal.warning(f"{path} could not be removed: {error!r}")
+
+
 def _exchange(handle: int, feed: Feed, collected: dict[int, bytearray], until: float, stop: StopSignal | None) -> None:
     """Move data until the process has ended; what its own children still hold open is not waited for."""
     poll = select.poll()
@@ -199,7 +232,8 @@ def _exchange(handle: int, feed: Feed, collected: dict[int, bytearray], until: f
         poll.register(stop.fileno(), select.POLLIN)
     ended = False
     while not ended:
-        ready = {fd for fd, _ in poll.poll(max(0.0, until - time.monotonic()) * 1000)}
+        watchdog.feed()
+        ready = {fd for fd, _ in poll.poll(watchdog.wait(until - time.monotonic()))}
         if stop is not None and stop.received:
             raise Stopped
         if not ready and time.monotonic() >= until:
@@ -227,6 +261,7 @@ def end_descendants(patience: float = 5.0) -> bool:
     """Kill and reap whatever this process started and did not wait for; returns whether all of them are gone."""
     until = time.monotonic() + patience
     while True:
+        watchdog.feed()
         try:
             reaped, _ = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:

@@ -34,5 +34,5 @@ def run(call: Call) -> None:
     call.reply({"state": "started"}, continues=True)
     journal.debug("started", run=request.run)
     notify.status(f"run {request.run} of {project.name}")
-    work(request, project, stop, begun)
+    work(request, settings, project, stop, begun)
     call.reply({"state": "ended"})

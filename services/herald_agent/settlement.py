@@ -1,18 +1,20 @@
 """What an agent left in its workspace: taken on the run's branch, and the workspace put at rest."""
 
 import os
-import shutil
 import time
 from typing import NamedTuple
 
-from herald import durable
+from herald import durable, names
 from herald.errors import Failed
-from herald_agent.git import Git, refused
+from herald_agent import process
+from herald_agent.git import Git, is_below, refused
 from herald_agent.record import Going
 from herald_agent.repository import end_unfinished
 
 _LONG = 300.0
 """Seconds for what grows with the size of the workspace."""
+
+_LONGEST_POINTER = 4096
 
 _LOCK_PATIENCE = 1.0
 """Seconds in which a living git command has done with a lock file."""
@@ -28,7 +30,8 @@ class Left(NamedTuple):
 
     def describe(self) -> str:
         """One line for the journal."""
-        parts = [f"{self.commits} commits", *(["uncommitted changes"] if self.uncommitted else []), *self.notes]
+        counted = f"{self.commits} commit{'' if self.commits == 1 else 's'}"
+        parts = [counted, *(["uncommitted changes"] if self.uncommitted else []), *self.notes]
         return ", ".join(parts)
 
 
@@ -36,11 +39,10 @@ def git_folder(folder: str) -> str:
     """The folder where git keeps the state of a working folder."""
     pointer = os.path.join(folder, ".git")
     try:
-        with open(pointer, encoding="utf-8", errors="surrogateescape") as file:
-            target = file.read(4096).strip().removeprefix("gitdir: ")
-    except OSError:  # a clone has a folder there
+        words = durable.read_limited(pointer, _LONGEST_POINTER)
+    except (OSError, ValueError):  # a clone has a folder there
         return pointer
-    return os.path.join(folder, target)
+    return os.path.join(folder, os.fsdecode(words.strip().removeprefix(b"gitdir: ")))
 
 
 def clear_locks(going: Going) -> bool:
@@ -49,6 +51,8 @@ def clear_locks(going: Going) -> bool:
     Returns whether the workspace's index was locked: a checkout that was killed has done half of its work.
     """
     own, clone = git_folder(going.folder), git_folder(going.clone)
+    if names.mode() != "try" and not (is_below(own, going.clone) and is_below(clone, going.clone)):
+        return False  # the agent made it point elsewhere, perhaps into what is somebody else's
     places = {os.path.join(own, name) for name in ("index", "HEAD")}
     places |= {os.path.join(clone, name) for name in (f"refs/heads/{going.branch}", "packed-refs", "config")}
     locks = [f"{place}.lock" for place in places if os.path.lexists(f"{place}.lock")]
@@ -77,7 +81,7 @@ def put_at_rest(git: Git, going: Going, notes: list[str], *, cut_off: bool) -> N
     """Remove the worktree, or put back what was checked out; `cut_off`: a checkout has to be completed first."""
     if going.mode == "worktree":
         if git.attempt("worktree", "remove", "--force", "--force", "--", going.folder, deadline=_LONG).code != 0:
-            shutil.rmtree(going.folder, ignore_errors=True)
+            process.remove_tree(going.folder)
             registered = os.path.join(git_folder(going.clone), "worktrees", os.path.basename(going.folder))
             durable.with_no_trace(os.path.join(registered, "locked"))  # by a `git worktree add` that was killed
             git.attempt("worktree", "prune")

@@ -1,16 +1,16 @@
 """What a run does between `started` and `ended`: workspace, agent, commits, result."""
 
 import os
-import shutil
 import stat
 import time
 import zlib
 from typing import Any, NamedTuple
 
-from herald import journal
+from herald import journal, names
 from herald.errors import Failed, HeraldError
-from herald.snapshot import Project
-from herald_agent import claude, outcome, process, prompt
+from herald.snapshot import Project, Snapshot
+from herald_agent import claude, login, outcome, process, prompt, selfcheck
+from herald_agent.confinement import confine
 from herald_agent.environment import build
 from herald_agent.git import Git, Unusable
 from herald_agent.locks import folder
@@ -25,6 +25,8 @@ from herald_agent.workspace import Workspace, open_workspace
 _LONGEST_TEMPORARY = 84
 """The CLI makes sockets below its TMPDIR (`cc-socks/PID.sock`), and a socket's path has at most 107 bytes."""
 
+_PRIVATE = "/tmp"  # noqa: S108 - each instance of the unit has one of its own (PrivateTmp=)
+
 
 class Work(NamedTuple):
     """What came of a run: what the agent said, the outcome, the fields of the result's last line that are known, and
@@ -36,15 +38,25 @@ class Work(NamedTuple):
     workspace: Workspace | None = None
 
 
-def work(request: Request, project: Project, stop: StopSignal, begun: float) -> None:
+class Place(NamedTuple):
+    """Where a run belongs; `not_held` is filled with what its confinement does not hold."""
+
+    settings: Snapshot
+    project: Project
+    temporary: str
+    not_held: list[str]
+
+
+def work(request: Request, settings: Snapshot, project: Project, stop: StopSignal, begun: float) -> None:
     """Do the run and write its result. Raises OSError when the result cannot be written."""
     journal.info("run begins", project=project.name, run=request.run)
     process.adopt_orphans()
-    temporary = _temporary(project)
-    done = _guarded(request, project, stop, temporary, begun)
+    place = Place(settings, project, _temporary(project), [])
+    done = _guarded(request, place, stop, begun)
     if not process.end_descendants():
         journal.error("processes of the agent are left that cannot be killed", project=project.name, run=request.run)
-    shutil.rmtree(temporary, ignore_errors=True)
+    login.take_back(project.name)
+    _remove(place.temporary)
     end = {
         "outcome": done.outcome.kind,
         "message": done.outcome.message,
@@ -61,6 +73,7 @@ def work(request: Request, project: Project, stop: StopSignal, begun: float) -> 
         "duration": round(time.monotonic() - begun, 3),
         "denials": [],
         "resets_at": 0,
+        "not_held": place.not_held,
         **done.fields,
     }
     write_result(request.result, done.text, end)
@@ -69,10 +82,11 @@ def work(request: Request, project: Project, stop: StopSignal, begun: float) -> 
     journal.info(f"run ended: {done.outcome.kind} {done.outcome.message}", project=project.name, run=request.run)
 
 
-def _guarded(request: Request, project: Project, stop: StopSignal, temporary: str, begun: float) -> Work:
+def _guarded(request: Request, place: Place, stop: StopSignal, begun: float) -> Work:
     """The boundary of a run: whatever goes wrong becomes an outcome."""
+    project = place.project
     try:
-        return _work(request, project, stop, temporary, begun)
+        return _work(request, place, stop, begun)
     except Stopped:
         found = Outcome("stopped", "Stopped together with Herald; it goes on when Herald is started.")
     except Unusable as error:
@@ -90,16 +104,19 @@ def _guarded(request: Request, project: Project, stop: StopSignal, temporary: st
     return Work("", found, {})
 
 
-def _work(request: Request, project: Project, stop: StopSignal, temporary: str, begun: float) -> Work:
-    _make_empty(temporary)
-    environment = build(project, temporary)
+def _work(request: Request, place: Place, stop: StopSignal, begun: float) -> Work:
+    project = place.project
+    _make_empty(place.temporary)
+    environment = build(project, place.temporary)
     log = Log(request.log)
     log.credential("none, the stand-in needs none" if claude.is_standin() else environment.credential)
     command = claude.command()
     if not command:
         return Work("", outcome.not_installed(), {})
     words = prompt.read(request.prompt)
-    repository = open_repository(project, Git(project.path, environment.git, stop))
+    confinement = confine(place.settings, project, place.temporary)
+    _tell_what_is_not_held(request, place, selfcheck.not_held(place.settings, project, confinement))
+    repository = open_repository(project, Git(project.path, environment.git, stop, confinement.enter))
     if os.fstat(request.base_pack).st_size:
         _import_base(repository, request.base_pack)
     workspace = open_workspace(project, repository, request.branch, request.base, request.title)
@@ -113,6 +130,7 @@ def _work(request: Request, project: Project, stop: StopSignal, temporary: str, 
         resume=request.resume,
         may_commit=project.auto_commit,
         until=begun + request.deadline,
+        confine=confinement.enter,
     )
     try:
         said = _converse(order, log, request, stop)
@@ -121,6 +139,12 @@ def _work(request: Request, project: Project, stop: StopSignal, temporary: str, 
         left = workspace.close()
     fields = said.fields | {"branch": workspace.branch, **_hand_over(repository, request, left)}
     return Work(said.text, _with_notes(said.outcome, left), fields, workspace)
+
+
+def _tell_what_is_not_held(request: Request, place: Place, sentences: list[str]) -> None:
+    place.not_held.extend(sentences)
+    for sentence in sentences:
+        journal.warning(f"not held: {sentence}", project=place.project.name, run=request.run)
 
 
 def _converse(order: claude.Order, log: Log, request: Request, stop: StopSignal) -> Work:
@@ -172,6 +196,8 @@ def _new_session() -> str:
 
 def _temporary(project: Project) -> str:
     """The folder for temporary files of a project's runs."""
+    if names.mode() == "system":
+        return _PRIVATE
     path = os.path.join(folder("tmp"), project.name)
     if len(path) <= _LONGEST_TEMPORARY:
         return path
@@ -180,10 +206,18 @@ def _temporary(project: Project) -> str:
 
 def _make_empty(path: str) -> None:
     """Make a folder without anything that a killed run left in it. Raises Failed."""
-    shutil.rmtree(path, ignore_errors=True)
+    if path == _PRIVATE:
+        return
+    _remove(path)
     try:
         os.mkdir(path, 0o700)
     except FileExistsError:
         found = os.lstat(path)
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
             raise Failed(f"{path} belongs to somebody else; remove it") from None
+
+
+def _remove(path: str) -> None:
+    """Remove the folder for temporary files. The unit's own goes with the unit."""
+    if path != _PRIVATE:
+        process.remove_tree(path)

@@ -80,14 +80,16 @@ def is_locked(path: Path) -> bool:
 class Instance:
     """One herald-agent process and the caller's end of its connection."""
 
-    def __init__(self, environment: dict[str, str], *, notify: Path | None = None) -> None:
+    def __init__(
+        self, environment: dict[str, str], *, notify: Path | None = None, module: str = "herald_agent"
+    ) -> None:
         ours, theirs = socket.socketpair()
         if notify is not None:
             environment = {**environment, "NOTIFY_SOCKET": str(notify)}
         self.stderr = Path(environment["HERALD_STATE"]) / f"stderr-{time.monotonic_ns()}"
         with theirs, self.stderr.open("wb") as stderr:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "herald_agent"], stdin=theirs, stderr=stderr, env=environment, cwd="/"
+                [sys.executable, "-m", module], stdin=theirs, stderr=stderr, env=environment, cwd="/"
             )
         ours.settimeout(_PATIENCE)
         self._connection = ours
@@ -139,6 +141,8 @@ class Place:
             "HERALD_AGENT": "standin",
             "CLAUDE_STANDIN_SHELL": "1",
         }
+        self.module = "herald_agent"
+        self.others: list[snapshot.Project] = []
         self.runs = 0
         self._instances: list[Instance] = []
         self.configure(**settings)
@@ -159,12 +163,13 @@ class Place:
             "remote": str(self.remote),
         } | settings
         project = snapshot.Project(**given)
-        body = snapshot.Snapshot(1, "", "", max_active, 1800.0, (), {"pounce": project})
+        projects = {each.name: each for each in (project, *self.others)}
+        body = snapshot.Snapshot(1, "", "", max_active, 1800.0, (), projects)
         (self.state / "config" / "snapshot.json").write_bytes(snapshot.encode(body))
 
     def instance(self, notify: Path | None = None) -> Instance:
         """A process that waits for its call."""
-        self._instances.append(Instance(self.environment, notify=notify))
+        self._instances.append(Instance(self.environment, notify=notify, module=self.module))
         return self._instances[-1]
 
     def close(self) -> None:
@@ -215,14 +220,16 @@ class Place:
         return files
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Prepare or Discard on a new instance; the whole reply."""
+        """Check, Prepare or Discard on a new instance; the whole reply."""
         instance = self.instance()
         descriptors: list[int] = []
         if method == "Prepare":
             pack = self.folder / "prepared.pack"
             descriptors.append(os.open(pack, os.O_RDWR | os.O_CREAT, 0o600))
             parameters["pack"] = 0
-        instance.send(method, {"project": "pounce", **parameters}, tuple(descriptors))
+        if method != "Check":
+            parameters["project"] = "pounce"
+        instance.send(method, parameters, tuple(descriptors))
         for fd in descriptors:
             os.close(fd)
         reply = instance.receive()

@@ -55,22 +55,35 @@ def system_mode(place: Place) -> None:
 
 def test_in_system_mode_only_what_is_allowed_reaches_the_agent(place: Place) -> None:
     system_mode(place)
-    place.environment |= {
-        "HERALD_SECRET": "leaked",
-        "ANTHROPIC_API_KEY": "leaked",
-        "CLAUDE_CODE_MAX_RETRIES": "leaked",
-        "LD_PRELOAD": "",
-        "GIT_DIR": "leaked",
-        "DISCORD_TOKEN": "leaked",
-    }
+    leaks = ("HERALD_SECRET", "LD_LIBRARY_PATH", "GIT_DIR", "DISCORD_TOKEN", "CLAUDE_CONFIG_DIR", "CLAUDE_CODE_TMPDIR")
+    place.environment |= dict.fromkeys(leaks, "leaked")
+    del place.environment["CLAUDE_STANDIN_SHELL"]
     found = seen(place.run("show"))
     assert set(found) - {"LC_CTYPE"} == ALLOWED
     assert "leaked" not in str(found)
     assert found["HOME"] == str(place.state / "agent/homes/pounce")
     assert found["CLAUDE_CONFIG_DIR"] == f"{found['HOME']}/.claude"
+    assert found["TMPDIR"] == "/tmp"
     assert found["GIT_AUTHOR_NAME"] == "Pounce"
     assert found["GIT_AUTHOR_EMAIL"] == "pounce@herald.invalid"
     assert found["CLAUDE_CODE_MAX_RETRIES"] == "4"
+
+
+@pytest.mark.parametrize("mode", ["system", "user", "try"])
+def test_what_the_unit_sets_for_claude_and_the_network_is_passed_on(place: Place, mode: str) -> None:
+    system_mode(place)
+    set_there = {
+        "ANTHROPIC_BASE_URL": "http://127.0.0.1:1",
+        "CLAUDE_CODE_MAX_RETRIES": "7",
+        "API_TIMEOUT_MS": "5",
+        "HTTPS_PROXY": "http://proxy.invalid:3128",
+        "no_proxy": "localhost",
+        "NODE_EXTRA_CA_CERTS": "/etc/ssl/own.pem",
+        "SSL_CERT_FILE": "/etc/ssl/all.pem",
+    }
+    place.environment |= {"HERALD_MODE": mode, **set_there}
+    found = seen(place.run("show"))
+    assert {name: found.get(name) for name in set_there} == set_there
 
 
 def test_in_try_mode_the_persons_variables_of_claude_win(place: Place) -> None:
@@ -114,6 +127,18 @@ def test_a_credential_of_the_service_is_used_named_and_masked(
     assert files.entries("log")[0] == {"type": "credential", "text": words}
     everything = "".join(files.read(name) for name in ("log", "result"))
     assert "value-of-the-credential" not in everything
+
+
+def test_a_blank_credential_is_none(place: Place, tmp_path: Path) -> None:
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    (credentials / "anthropic_api_key").write_text("\n")
+    (credentials / "claude_oauth_token").write_text("\n")
+    system_mode(place)
+    place.environment["CREDENTIALS_DIRECTORY"] = str(credentials)
+    files = place.run("show")
+    assert {"ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"} & set(seen(files)) == set()
+    assert files.entries("log")[0]["text"].startswith("none was found")
 
 
 def test_the_persons_key_goes_before_the_services(place: Place, tmp_path: Path) -> None:

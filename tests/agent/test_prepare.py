@@ -79,7 +79,7 @@ def test_discard_keeps_commits_beyond_the_head(place: Place) -> None:
     place.run("create b.txt: b", branch="agent/pounce-1", base=head)
     reply = place.call("Discard", branch="agent/pounce-1", head=head)
     assert reply["parameters"]["removed"] is False
-    assert "holds 1 commits beyond" in reply["parameters"]["reason"]
+    assert "holds 1 commit beyond" in reply["parameters"]["reason"]
     assert "agent/pounce-1" in place.branches()
 
 

@@ -22,6 +22,19 @@ class Prepared(TypedDict):
     pack_bytes: int
 
 
+class Checked(TypedDict):
+    """Which agent would run (a path, `stand-in`, or empty) with which credential (in words, or empty).
+
+    `missing`: sentences on what is missing, each with the next step. `not_held`: sentences on what the sandbox does not
+    hold on this machine.
+    """
+
+    agent: str
+    credential: str
+    missing: list[str]
+    not_held: list[str]
+
+
 class Begun(TypedDict):
     """`started`: the run has its locks and goes on, whatever happens to the caller."""
 
@@ -37,6 +50,10 @@ class Discarded(TypedDict):
 
 class Agent(Interface, interface="io.herald.Agent"):
     """Acts in a project's workspace. Paths come from the snapshot by project name, never from the caller."""
+
+    async def Check(self) -> Checked:
+        """Say whether an agent could run here, and what would hold it. Takes no lock and no place."""
+        raise NotImplementedError
 
     async def Prepare(self, *, project: str, have: list[str], pack: FileDescriptor) -> Prepared:
         """Check the workspace, list the agent's branches and pack what the caller lacks."""

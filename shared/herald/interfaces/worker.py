@@ -74,7 +74,9 @@ class Proposal(TypedDict):
 
 
 class Status(TypedDict):
-    """What the worker is doing. `duty` is one line for people."""
+    """What the worker is doing. `duty` is one line for people.
+
+    `missing`: what the agent lacks to work, each with the next step; `not_held`: what of its sandbox does not hold."""
 
     duty: str
     queued: int
@@ -84,6 +86,17 @@ class Status(TypedDict):
     config_generation: int
     config_errors: list[str]
     gateway_backlog: int
+    missing: list[str]
+    not_held: list[str]
+
+
+class Readiness(TypedDict):
+    """Which agent would run with which credential, and the rest as in `Status`."""
+
+    agent: str
+    credential: str
+    missing: list[str]
+    not_held: list[str]
 
 
 class Project(TypedDict):
@@ -169,6 +182,10 @@ class Worker(Interface, interface="io.herald.Worker"):
 
     async def GetStatus(self) -> Status:
         """What the worker is doing now."""
+        raise NotImplementedError
+
+    async def CheckAgent(self) -> Readiness:
+        """Ask the agent's unit now, for example after a login. Unavailable or Busy when it does not answer."""
         raise NotImplementedError
 
     async def ListEvents(self, *, since: int, limit: int = 500) -> list[Event]:

@@ -1,0 +1,55 @@
+"""Check: whether an agent could run here, and what would hold it."""
+
+import os
+from typing import Any
+
+from herald import claudecode, snapshot
+from herald.snapshot import Project
+from herald_agent import claude, environment, login, outcome, selfcheck
+from herald_agent.confinement import confine
+
+
+def check() -> dict[str, Any]:
+    """Look at everything that a run needs before it has a workspace."""
+    settings = snapshot.read()
+    projects = [project for project in settings.projects.values() if project.enabled]
+    agent, credential = _agent(), _credential()
+    missing = [] if agent else [outcome.NOT_INSTALLED]
+    if agent and not credential:
+        missing.append(f"There is no credential for Claude. {outcome.how_to_log_in()}")
+    if not any(os.access(os.path.join(folder, "git"), os.X_OK) for folder in environment.search_path().split(":")):
+        missing.append("git is not installed here: `apt-get install git`.")
+    missing += [sentence for project in projects if (sentence := _about(project))]
+    one = projects[0] if projects else None
+    return {
+        "agent": agent,
+        "credential": credential,
+        "missing": missing,
+        "not_held": selfcheck.not_held(settings, one, confine(settings, one)),
+    }
+
+
+def _agent() -> str:
+    return "stand-in" if claude.is_standin() else claudecode.find()
+
+
+def _credential() -> str:
+    """Which credential a run would use, in words."""
+    if claude.is_standin():
+        return "none, the stand-in needs none"
+    if found := environment.add_credential({}):
+        return found
+    login.gather()
+    return "the login of `heraldctl agent-login`" if login.is_there() else ""
+
+
+def _about(project: Project) -> str:
+    """What is wrong with a project's folder, empty when nothing is."""
+    if not os.path.isdir(project.path):
+        return f"The folder {project.path} of {project.name} is missing; clone the project there."
+    if os.access(project.path, os.R_OK | os.W_OK | os.X_OK):
+        return ""
+    return (
+        f"The folder {project.path} of {project.name} cannot be written by agents; `chown -R` it to the user that they "
+        "run as, and see `heraldctl config check` for folders that their unit has to be let into."
+    )
