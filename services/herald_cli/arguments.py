@@ -76,6 +76,7 @@ def _add_rest(add: Adder) -> None:
     _add(add, "reload", configuration.reload, "put the changed configuration in force")
     config = add("config", help="the configuration").add_subparsers(metavar="COMMAND", required=True)
     _add(config.add_parser, "check", configuration.check, "check the files; needs no running Herald", json=False)
+    _add_login(add)
     call = _add(add, "call", wire.call_method, "call a method of the bus", json=False)
     call.add_argument("method", metavar="INTERFACE.METHOD", help="io.herald.Worker.GetStatus")
     call.add_argument("parameters", metavar="JSON", nargs="?", default="{}", help="an object; - reads it from stdin")
@@ -83,6 +84,20 @@ def _add_rest(add: Adder) -> None:
     call.add_argument("--deadline", metavar="SECONDS", type=float, default=DEADLINE)
     shown = _add(add, "introspect", wire.introspect, "describe an interface of the bus", json=False)
     shown.add_argument("interface", metavar="INTERFACE", help="io.herald.Worker")
+
+
+def _add_login(add: Adder) -> None:
+    log_in = _add(add, "agent-login", _log_in, "log the agent in at Anthropic (as root)", json=False)
+    which = log_in.add_mutually_exclusive_group()
+    which.add_argument("--status", action="store_true", help="only show who is logged in")
+    which.add_argument("--logout", action="store_true", help="log out")
+    which.add_argument("--console", action="store_true", help="an account of the Anthropic Console, not a subscription")
+
+
+def _log_in(arguments: argparse.Namespace) -> int:
+    from herald_cli import login  # what it needs is heavy, and nobody else's
+
+    return login.agent_login(arguments)
 
 
 def _add_filter(command: argparse.ArgumentParser) -> None:

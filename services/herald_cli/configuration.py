@@ -4,8 +4,9 @@ import os
 import sys
 from argparse import Namespace
 
+from herald import membership, names
 from herald.bus.blocking import call
-from herald.errors import Invalid, NotFound
+from herald.errors import Denied, Invalid, NotFound
 from herald_cli.output import print_json, print_note
 
 _COMPILE_DEADLINE = 60.0
@@ -31,6 +32,9 @@ def reload(arguments: Namespace) -> int:
 def check(_arguments: Namespace) -> int:
     """`heraldctl config check`: the compiler that belongs to this command line, without a running Herald."""
     compiler = os.path.join(os.path.dirname(sys.executable), "herald-config")
+    folder = names.config_folder()
+    if os.path.isdir(folder) and not os.access(folder, os.R_OK | os.X_OK):
+        raise Denied(membership.refusal(folder))
     if not os.access(compiler, os.X_OK):
         raise NotFound(f"{compiler} is missing; install Herald again with ./install.sh")
     os.execv(compiler, (compiler, "--check"))

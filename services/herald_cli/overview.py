@@ -1,5 +1,6 @@
 """status, projects: what Herald is doing."""
 
+import contextlib
 from argparse import Namespace
 from typing import Any
 
@@ -8,6 +9,7 @@ from herald.errors import HeraldError, Unavailable
 from herald_cli.output import clock, line_of, print_json, print_table
 
 _PARTS = ("worker", "gateway")
+_DEADLINE = 3.0
 
 
 def show_status(arguments: Namespace) -> int:
@@ -16,9 +18,11 @@ def show_status(arguments: Namespace) -> int:
     problems: dict[str, HeraldError] = {}
     for part in _PARTS:
         try:
-            found[part] = call(part, "GetStatus", deadline=3.0)
+            found[part] = call(part, "GetStatus", deadline=_DEADLINE)
         except HeraldError as error:
             problems[part] = error
+    if found.get("worker", {}).get("missing"):
+        found["worker"] = _looked_again()
     if len(problems) == len(_PARTS):
         raise problems[_PARTS[0]]
     if arguments.json:
@@ -29,12 +33,22 @@ def show_status(arguments: Namespace) -> int:
     return Unavailable.exit_code if problems else 0
 
 
+def _looked_again() -> dict[str, Any]:
+    """The worker's status after it has asked the agent's unit: what it lacked may have been put there just now."""
+    with contextlib.suppress(HeraldError):
+        call("worker", "CheckAgent", deadline=_DEADLINE)
+    return call("worker", "GetStatus", deadline=_DEADLINE)
+
+
 def _print_worker(status: dict[str, Any] | None) -> None:
     for task in status["running"] if status else ():
         since = clock(task["started_at"])
         print(f"running {task['id']} of {task['project']} since {since}: {line_of(task['text'])[:60]}")
     for error in status["config_errors"] if status else ():
         print(f"configuration: {line_of(error)}")
+    for heading in ("missing", "not_held"):
+        for each in status.get(heading, ()) if status else ():  # a worker of the version before does not say it
+            print(f"{heading.replace('_', ' ')}: {line_of(each)}")
 
 
 def show_projects(arguments: Namespace) -> int:

@@ -26,7 +26,8 @@ def main() -> int:
         return command.run(str(__doc__))
     from herald_config import service
 
-    serve(names.interface_of(names.CONFIG), {"Check": Method(service.check, {}), "Reload": Method(service.reload, {})})
+    methods = {"Check": Method(service.check, {}), "Reload": Method(service.reload, {})}
+    serve(names.interface_of(names.CONFIG), methods, open_to_people=True)
     return 0
 
 

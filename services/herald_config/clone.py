@@ -21,12 +21,22 @@ class NoOrigin(Exception):
     """There is no usable origin; the text says why."""
 
 
+class Missing(NoOrigin):
+    """There is no such folder."""
+
+
+class OutOfSight(NoOrigin):
+    """The folder cannot be looked into by this user or unit, which says nothing about the agent's."""
+
+
 def origin_of(path: str) -> str:
     """The origin of the clone at `path`, with a relative path made absolute. Raises NoOrigin."""
     try:
         data = read_limited(_config_file(path), _CONFIG_BYTES)
     except FileNotFoundError as error:
         raise NoOrigin("is no git repository") from error
+    except PermissionError as error:
+        raise OutOfSight("cannot be looked into by herald-config") from error
     except OSError as error:
         reason = "holds a symbolic link" if error.errno == errno.ELOOP else error.strerror
         raise NoOrigin(f"has a .git that cannot be read ({reason})") from error
@@ -47,7 +57,7 @@ def _config_file(path: str) -> str:
     try:
         os.stat(path)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise NoOrigin("does not exist") from error
+        raise Missing("does not exist") from error
     dot_git = os.path.join(path, ".git")
     kind = os.lstat(dot_git).st_mode
     if stat.S_ISDIR(kind):

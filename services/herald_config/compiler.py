@@ -6,7 +6,7 @@ from herald import names, signature
 from herald.errors import Busy, Unavailable
 from herald.interfaces.config import Compiled
 from herald.snapshot import EMPTY, Operator, Project, Snapshot
-from herald_config import remotes, sources, state, values
+from herald_config import remotes, sources, state, surroundings, values
 from herald_config.sources import Sources
 
 _ATTEMPTS = 10
@@ -20,7 +20,8 @@ def check() -> Compiled:
     except Unavailable:
         # whoever checks need not be allowed to read the state
         stored = state.Stored(EMPTY, state.Ledger(0, {}), {})
-    told = remotes.resolve(found.projects, stored.ledger.remotes)[2]
+    resolved, _, told = remotes.resolve(found.projects, stored.ledger.remotes)
+    told += surroundings.notices(found.projects, resolved)
     damage = [f"{path} is damaged ({reason}); a reload compiles it anew" for path, reason in stored.damaged.items()]
     return {
         "applied": not found.problems and stored.snapshot.signature == signed,
@@ -40,7 +41,7 @@ def reload() -> Compiled:
         stored = state.load()
         found, signed = _read_steady()
         resolved, keep, told = remotes.resolve(found.projects, stored.ledger.remotes)
-        notices = [*found.notices, *told]
+        notices = [*found.notices, *told, *surroundings.notices(found.projects, resolved)]
         if found.problems:
             notices += [f"{path} is damaged ({reason})" for path, reason in stored.damaged.items()]
             return _compiled(stored.snapshot, found, notices, applied=False, changed=False)

@@ -5,7 +5,7 @@ The clone is read once, because whoever works in it can change it: a later chang
 
 from typing import NamedTuple
 
-from herald_config import clone
+from herald_config import clone, surroundings
 from herald_config.problem import shown
 from herald_config.remote_url import without_password
 from herald_config.sources import Project
@@ -46,6 +46,9 @@ def _resolve(project: Project, known: Kept | None) -> tuple[str, str]:
         origin = clone.origin_of(path)
     except clone.NoOrigin as error:
         remote = known.remote if known else ""
+        told_elsewhere = isinstance(error, clone.Missing) and surroundings.looks()
+        if (told_elsewhere or isinstance(error, clone.OutOfSight)) and (remote or project.keys.git.remote):
+            return remote, ""
         if remote or project.keys.git.remote:
             return remote, f"path: {path} {error}; tasks fail until that is mended"
         return "", f"path: {path} {error}; mend that or set git.remote, then reload; until then its tasks fail"

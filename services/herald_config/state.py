@@ -81,7 +81,9 @@ def save(snapshot: Snapshot, ledger: Ledger, damaged: dict[str, str]) -> list[st
     path = ""
     try:
         for path, reason in damaged.items():
-            notices.append(f"{path} was damaged ({reason}): set aside as {durable.set_aside(path)}, compiled anew")
+            notices.append(
+                f"{path} was damaged ({reason}): set aside as {durable.set_aside(path, stays=True)}, compiled anew"
+            )
         path = ledger_path()
         durable.write_atomic(path, _encode_ledger(ledger))
         path = names.snapshot_path()

@@ -13,7 +13,7 @@ DESCRIPTION
     allowed. No repository of anybody else is ever opened: the worker's objects are read as alternates.
 
 ENVIRONMENT
-    CREDENTIALS_DIRECTORY   git_ssh_key in it is the key for ssh remotes
+    CREDENTIALS_DIRECTORY   git_ssh_key in it is the key for ssh remotes; blank: there is none
     HERALD_GIT_DEADLINE     seconds for one fetch or push (120); the first fetch of a project may take 8 times that
 
 FILES

@@ -19,6 +19,8 @@ _IDLE_WORDS = (
     "Please make sure you have the correct",
     "and the repository exists.",
 )
+_KEY = "git_ssh_key"
+_LARGEST_KEY = 1 << 16
 _PASSWORD = re.compile(r"(?<=://)[^/\s@:]*:[^/\s@]*@|(?<=https://)[^/\s@]+@")
 
 
@@ -47,7 +49,13 @@ class Remote(NamedTuple):
                 shown = _PASSWORD.sub("", self.url)
                 hosts = _known_hosts() or "~/.ssh/known_hosts"
                 return kind(
-                    advice.format(remote=shown, git_form=_git_form(self.url), known_hosts=hosts, said=spoken(words))
+                    advice.format(
+                        remote=shown,
+                        git_form=_git_form(self.url),
+                        known_hosts=hosts,
+                        said=spoken(words),
+                        key=_key_advice(),
+                    )
                 )
         return None
 
@@ -77,10 +85,35 @@ def _ssh_command() -> str:
     if known_hosts:
         options += ["StrictHostKeyChecking=accept-new", f'UserKnownHostsFile="{known_hosts}"']
     words = ["ssh", *(word for option in options for word in ("-o", option))]
-    key = os.path.join(os.environ.get("CREDENTIALS_DIRECTORY", ""), "git_ssh_key")
-    if os.path.isabs(key) and os.path.exists(key):
+    key = _key()
+    if key:
         words += ["-i", key, "-o", "IdentitiesOnly=yes"]
     return shlex.join(words)
+
+
+def _key() -> str:
+    """The file of the key that the service manager handed over; empty without one, which a blank file says too."""
+    path = os.path.join(os.environ.get("CREDENTIALS_DIRECTORY", ""), _KEY)
+    if not os.path.isabs(path):
+        return ""
+    try:
+        with open(path, "rb") as file:
+            return path if file.read(_LARGEST_KEY).strip() else ""
+    except FileNotFoundError:
+        return ""
+
+
+def _key_advice() -> str:
+    """The next step when a remote took no key."""
+    if names.mode() != "system":
+        return "refused the key; add the public half of your ssh key there, with write access"
+    path = names.credential_path(_KEY)
+    if _key():
+        return f"refused the key {path}; add {path}.pub there as a deploy key with write access"
+    return (
+        f"wants a key, and Herald has none: `sudo ssh-keygen -t ed25519 -N '' -C herald -f {path}`, then add"
+        f" {path}.pub there as a deploy key with write access; no restart is needed"
+    )
 
 
 def _known_hosts() -> str:
@@ -118,7 +151,7 @@ _REFUSALS: tuple[tuple[str, type[HeraldError], str], ...] = (
     (
         r"Permission denied \(|Permission to .* denied|Too many authentication failures|marked as read only",
         Failed,
-        "{remote} refused the key; add the public half of git_ssh_key as a deploy key with write access ({said})",
+        "{remote} {key} ({said})",
     ),
     (
         r"cannot run ssh|ssh: not found",

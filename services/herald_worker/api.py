@@ -14,10 +14,14 @@ from herald.snapshot import Current, Project, Role
 from herald_worker import posts, proposals, tasks
 from herald_worker.configuration import Watcher
 from herald_worker.proposing import Proposer
+from herald_worker.readiness import Readied
 from herald_worker.runner import Runner
 
 _LONGEST_KEY = 200
 _MOST_LISTED = 1000
+_MOST_LACKS = 2
+_LONGEST_LACK = 200
+"""Characters of what is missing, in the status line."""
 
 
 class WorkerApi(worker.Worker):
@@ -32,6 +36,7 @@ class WorkerApi(worker.Worker):
         runner: Runner,
         proposer: Proposer,
         watcher: Watcher,
+        readied: Readied,
     ) -> None:
         self._database = database
         self._log = log
@@ -40,6 +45,7 @@ class WorkerApi(worker.Worker):
         self._runner = runner
         self._proposer = proposer
         self._watcher = watcher
+        self._readied = readied
 
     async def Enqueue(
         self,
@@ -146,7 +152,7 @@ class WorkerApi(worker.Worker):
         going = await self._database.read(lambda connection: tasks.listing(connection, None, False, 0))
         waiting = await self._database.read(proposals.count_open)
         return Status(
-            duty=duty_line(len(snapshot.projects), queued, going, waiting, self._watcher.errors),
+            duty=duty_line(len(snapshot.projects), queued, going, waiting, self._watcher.errors, self._readied.missing),
             queued=queued,
             running=going,
             open_proposals=waiting,
@@ -154,7 +160,12 @@ class WorkerApi(worker.Worker):
             config_generation=snapshot.generation,
             config_errors=self._watcher.errors,
             gateway_backlog=await self._outbox.backlog(),
+            missing=self._readied.missing,
+            not_held=self._readied.not_held,
         )
+
+    async def CheckAgent(self) -> worker.Readiness:
+        return await self._readied.check()
 
     async def ListEvents(self, *, since: int, limit: int = 500) -> list[Event]:
         return [Event(**row) for row in await self._log.after(since, min(max(limit, 1), _MOST_LISTED))]
@@ -185,16 +196,21 @@ class WorkerApi(worker.Worker):
             raise Denied(f"{author['name']} may not {act} in {project}: {needed}")
 
 
-def duty_line(projects: int, queued: int, going: list[Task], waiting: int, errors: list[str]) -> str:
-    """What the worker does, in one line."""
+def duty_line(
+    projects: int, queued: int, going: list[Task], waiting: int, errors: list[str], missing: list[str]
+) -> str:
+    """What the worker does, and what it lacks, in one line."""
     if errors:
         return f"configuration broken, last good one in force: {errors[0]}"
-    if not projects:
-        return "no project is configured yet; add one below projects/ of the configuration"
-    parts = [f"running {each['project']} (task {each['id']})" for each in going] or ["idle"]
-    parts += [f"{queued} queued"] if queued else []
-    parts += [f"{waiting} waiting for a vote"] if waiting else []
-    return ", ".join(parts)
+    if projects:
+        parts = [f"running {each['project']} (task {each['id']})" for each in going] or ["idle"]
+        parts += [f"{queued} queued"] if queued else []
+        parts += [f"{waiting} waiting for a vote"] if waiting else []
+    else:
+        parts = ["no project is configured yet: add one below projects/ of the configuration"]
+    lacks = [each.rstrip(".")[:_LONGEST_LACK] for each in missing[:_MOST_LACKS]]
+    lacks += [f"{len(missing) - _MOST_LACKS} more in `heraldctl status`"] if len(missing) > _MOST_LACKS else []
+    return "; ".join([", ".join(parts), *lacks])
 
 
 def _check_key(key: str) -> None:

@@ -15,9 +15,11 @@ from herald.bus import client
 from herald.database import Database
 from herald.errors import HeraldError, Unavailable
 from herald.interfaces.config import Compiled, Config, Problem
-from herald.signature import signature_of
+from herald.signature import PROJECTS_FOLDER, signature_of
 from herald.snapshot import Current
 from herald_worker import posts
+from herald_worker.damage import Damage
+from herald_worker.readiness import Readied
 from herald_worker.runner import Runner
 
 _DEADLINE = 60.0
@@ -32,10 +34,13 @@ would only wake an idle service more often."""
 class Watcher:
     """Keeps the snapshot true to the files."""
 
-    def __init__(self, database: Database, snapshot: Current, runner: Runner) -> None:
+    def __init__(self, database: Database, snapshot: Current, runner: Runner, readied: Readied) -> None:
         self._database = database
         self._snapshot = snapshot
         self._runner = runner
+        self._readied = readied
+        self._damage = Damage()
+        self._generation = -1
         self._config = client.peer(Config, _DEADLINE)
         self._told = ""
         self._tried = ""
@@ -49,18 +54,20 @@ class Watcher:
                 self.errors = [f"{folder} is missing; create it with herald.yaml and projects/"]
                 await asyncio.sleep(_LOOK_EVERY)
                 continue
-            await self._compare()
+            await self._look()
+            watched = _folders(folder)
             async for _ in watchfiles.awatch(
-                folder,
+                *watched,
                 watch_filter=None,
                 debounce=_LOOK_MS * 3,
                 step=_LOOK_MS,
                 rust_timeout=int(_LOOK_EVERY * 1000),
                 yield_on_timeout=True,
-                recursive=True,
+                recursive=False,
+                ignore_permission_denied=True,
             ):
-                await self._compare()
-                if not os.path.isdir(folder):
+                await self._look()
+                if _folders(folder) != watched:
                     break
 
     async def begin(self) -> None:
@@ -71,8 +78,23 @@ class Watcher:
             journal.error(error.message)
             await self.reload()
 
+    async def _look(self) -> None:
+        """Everything that a change, or the passing of time, may have made due."""
+        await self._compare()
+        self._readied.look_if_credentials_changed()
+        generation = self._snapshot.get().generation
+        if generation != self._generation:  # whoever had it compiled
+            self._generation = generation
+            self._readied.look_again()
+
     async def _compare(self) -> None:
         """Compile when the files differ from the snapshot, unless exactly these were found wrong already."""
+        if await asyncio.to_thread(self._damage.found_anew):
+            try:
+                await self.reload()
+            except HeraldError as error:
+                self._damage.forget()
+                journal.error(f"the snapshot is damaged and could not be compiled: {error.message}")
         while True:
             found = await asyncio.to_thread(signature_of, names.config_folder())
             if found == self._snapshot.get().signature:
@@ -111,6 +133,12 @@ class Watcher:
         post = posts.NewPost(key=f"configuration-{files[:16]}-{digest}", project="", kind="notice", text=text)
         await self._database.write(lambda connection: posts.add(connection, post))
         self._runner.committed()
+
+
+def _folders(folder: str) -> dict[str, int]:
+    """What is watched, with the inodes. Not the credentials: closed to this user, they would end the watching."""
+    paths = (folder, os.path.join(folder, PROJECTS_FOLDER))
+    return {path: os.stat(path).st_ino for path in paths if os.path.isdir(path)}
 
 
 def line_of(problem: Problem) -> str:

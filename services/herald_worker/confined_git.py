@@ -18,7 +18,9 @@ _WORDS = 64 << 10
 _CHUNK = 1 << 16
 
 # By the shell, because a limit set between fork and exec would need Python code in a child of a threaded process.
-_LIMITED = f'ulimit -v {_MEMORY_KIB} && exec git "$@"'
+# What git makes is for the group: herald-git@ reads the objects, and the folder above lets that group in alone. Not by
+# core.sharedRepository, which sets the group bit of folders, and that is forbidden to the unit.
+_LIMITED = f'umask 0027 && ulimit -v {_MEMORY_KIB} && exec git "$@"'
 
 _ENVIRONMENT = {
     "LC_ALL": "C",  # the words of git are read

@@ -12,6 +12,7 @@ import contextlib
 import os
 import re
 import shutil
+import stat
 import weakref
 from collections.abc import AsyncIterator, Iterator
 from typing import NoReturn
@@ -37,7 +38,6 @@ _CONFIG = """[core]
 \trepositoryformatversion = 0
 \tbare = true
 \thooksPath = /dev/null
-\tsharedRepository = 0640
 \tfsync = committed,reference
 \tbigFileThreshold = 16m
 \tpackedGitWindowSize = 32m
@@ -50,6 +50,10 @@ _CONFIG = """[core]
 \tauto = false
 [fsck]
 """ + "".join(f"\t{name} = ignore\n" for name in _TOLERATED)
+
+
+_SHARED = "\tsharedRepository = 0640\n"
+"""Of versions before; git would set the group bit of folders, which the unit may not."""
 
 
 class Damaged(Unavailable):
@@ -197,9 +201,9 @@ class Mirror:
         """Make the repository, or remove what a killed worker left in it."""
         half_made = f"{self.path}.new"
         if await asyncio.to_thread(_swept, self.path, half_made, self._quarantine):
+            await asyncio.to_thread(_opened_to_group, self.path)
             return
-        shared = ("--shared=0640", "--template=", "--quiet")
-        outcome = await confined_git.run("init", "--bare", *shared, half_made)
+        outcome = await confined_git.run("init", "--bare", "--template=", "--quiet", half_made)
         if outcome.code:
             raise Unavailable(f"no repository can be made at {self.path}: {outcome.words.strip()}")
         durable.write_atomic(os.path.join(half_made, "config"), _CONFIG.encode())
@@ -221,7 +225,7 @@ class Mirror:
         size = os.stat(pack_path).st_size
         if size > limit:
             raise Conflict(f"the commits have {size >> 20} MiB as a pack; at most {limit >> 20} MiB are taken")
-        os.makedirs(self._quarantine, mode=0o750, exist_ok=True)
+        os.makedirs(self._quarantine, mode=0o700, exist_ok=True)
         escaped = self._objects.replace("\\", "\\\\").replace('"', '\\"')
         variables = {"GIT_OBJECT_DIRECTORY": self._quarantine, "GIT_ALTERNATE_OBJECT_DIRECTORIES": f'"{escaped}"'}
         try:
@@ -359,7 +363,8 @@ def _swept(path: str, half_made: str, quarantine: str) -> bool:
     """Remove what killed processes left; whether there is a repository."""
     shutil.rmtree(half_made, ignore_errors=True)
     shutil.rmtree(quarantine, ignore_errors=True)
-    os.makedirs(os.path.dirname(path), mode=0o750, exist_ok=True)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    os.chmod(os.path.dirname(path), 0o750)  # noqa: S103 - for the group that reads objects
     for folder, subfolders, files in os.walk(path):
         if folder == path and "objects" in subfolders:
             subfolders.remove("objects")
@@ -367,3 +372,24 @@ def _swept(path: str, half_made: str, quarantine: str) -> bool:
             if name.endswith(".lock"):
                 os.unlink(os.path.join(folder, name))
     return os.path.lexists(path)
+
+
+def _opened_to_group(path: str) -> None:
+    """Mend the modes of a repository that another version or umask has made. Damage is for the act itself to find."""
+    objects = os.path.join(path, "objects")
+    config = os.path.join(path, "config")
+    with contextlib.suppress(OSError):
+        _set_mode(path, 0o750)
+        for folder, _, files in os.walk(objects):
+            _set_mode(folder, 0o750)
+            for name in files:
+                _set_mode(os.path.join(folder, name), 0o440)
+        with open(config, encoding="utf-8", errors="replace") as file:
+            text = file.read()
+        if _SHARED in text:
+            durable.write_atomic(config, text.replace(_SHARED, "").encode())
+
+
+def _set_mode(path: str, mode: int) -> None:
+    if stat.S_IMODE(os.stat(path).st_mode) != mode:
+        os.chmod(path, mode)

@@ -20,6 +20,7 @@ from herald.interfaces.worker import Task
 from herald.snapshot import Current, Project
 from herald_worker import posts, tasks
 from herald_worker.card import propose
+from herald_worker.damage import is_damaged
 from herald_worker.mirror import Mirror
 from herald_worker.runfolder import End, RunFolder, died, parse_lines, text_of
 from herald_worker.settling import Settlement, back_to_queue, settle
@@ -144,7 +145,10 @@ class Runner:
                 if not await self._lives_on(going, error.message):
                     return
             except HeraldError as error:
-                await self._failed_before_start(going, error)
+                if isinstance(error, Unavailable) and await asyncio.to_thread(is_damaged):
+                    await self._back_to_queue(going, error.message, _BUSY_PAUSE)  # the watcher has it compiled anew
+                else:
+                    await self._failed_before_start(going, error)
                 return
             await self._follow(going)
         finally:

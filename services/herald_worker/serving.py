@@ -9,6 +9,7 @@ from herald_worker.api import WorkerApi
 from herald_worker.carrying import Carrier
 from herald_worker.configuration import Watcher
 from herald_worker.proposing import Proposer
+from herald_worker.readiness import Readied
 from herald_worker.runner import Runner
 from herald_worker.schema import MIGRATIONS
 
@@ -20,7 +21,8 @@ async def serve(service: Service) -> None:
     log = events.EventLog(database)
     outbox = posts.Outbox(database)
     runner = Runner(database, log, outbox, snapshot)
-    watcher = Watcher(database, snapshot, runner)
+    readied = Readied()
+    watcher = Watcher(database, snapshot, runner, readied)
     proposer = Proposer(database, runner)
     await watcher.begin()
 
@@ -31,7 +33,7 @@ async def serve(service: Service) -> None:
     async def reload() -> None:
         await watcher.reload()
 
-    api = WorkerApi(database, log, outbox, snapshot, runner, proposer, watcher)
+    api = WorkerApi(database, log, outbox, snapshot, runner, proposer, watcher, readied)
     service.task(outbox.deliver(), "outbox")
     service.task(runner.work(), "runner")
     service.task(Carrier(database, snapshot, runner).work(), "votes")
@@ -39,6 +41,7 @@ async def serve(service: Service) -> None:
     service.duty(duty)
     service.on_reload(reload)
     service.serve(Worker, api)
+    service.task(readied.watch(), "readiness")
     if service.once:
         await runner.drain()
         service.stopping.set()

@@ -45,15 +45,18 @@ def with_no_trace(path: str) -> None:
         pass
 
 
-def set_aside(path: str) -> str:
-    """Rename a damaged file or folder to `PATH.damaged-TIME`, so that nothing is lost; returns the new name."""
+def set_aside(path: str, *, stays: bool = False) -> str:
+    """Rename a damaged file or folder to `PATH.damaged-TIME`, so that nothing is lost; returns the new name.
+
+    `stays`: a file that is replaced next, and meanwhile must not look as if it had never been there.
+    """
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     target = f"{path}.damaged-{stamp}"
     number = 1
     while os.path.lexists(target):
         number += 1
         target = f"{path}.damaged-{stamp}-{number}"
-    os.rename(path, target)
+    (os.link if stays else os.rename)(path, target)
     sync_folder(os.path.dirname(path))
     return target
 

@@ -17,6 +17,10 @@ _SHORTEST = 8
 """Shorter values would mask ordinary words."""
 _SHORTEST_LINE = 32
 """Lines of a credential that has several, such as a key, are masked by themselves too; its last may be shorter."""
+_LARGEST = 1 << 20
+
+_OPEN = ("snapshot.json",)
+"""Handed over as credentials are, and none."""
 
 _loaded: list[str] | None = None
 
@@ -29,16 +33,38 @@ def mask(text: str) -> str:
     return _SHAPES.sub(MASK, text)
 
 
+def learn(folder: str) -> None:
+    """Mask what the files of this folder hold, too, as far as they can be read."""
+    global _loaded
+    _loaded = _sorted({*_secrets(), *_values(folder)})
+
+
 def _secrets() -> list[str]:
     global _loaded
     if _loaded is None:
-        found = {os.environ.get(name, "") for name in _CREDENTIAL_VARIABLES}
         folder = os.environ.get("CREDENTIALS_DIRECTORY")
-        if folder and os.path.isdir(folder):
-            for name in os.listdir(folder):
-                with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as file:
-                    text = file.read().strip()
-                found.add(text)
-                found.update(line for line in text.splitlines() if len(line) >= _SHORTEST_LINE)
-        _loaded = sorted((secret for secret in found if len(secret) >= _SHORTEST), key=len, reverse=True)
+        found = {os.environ.get(name, "") for name in _CREDENTIAL_VARIABLES}
+        _loaded = _sorted(found | (_values(folder) if folder else set()))
     return _loaded
+
+
+def _sorted(values: set[str]) -> list[str]:
+    return sorted((value for value in values if len(value) >= _SHORTEST), key=len, reverse=True)
+
+
+def _values(folder: str) -> set[str]:
+    """The content of each file, and its long lines."""
+    found: set[str] = set()
+    try:
+        files = [name for name in os.listdir(folder) if name not in _OPEN]
+    except OSError:
+        return found
+    for name in files:
+        try:
+            with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as file:
+                text = file.read(_LARGEST).strip()
+        except OSError:
+            continue  # a folder, or not for this user, who then can't give it away
+        found.add(text)
+        found.update(line for line in text.splitlines() if len(line) >= _SHORTEST_LINE)
+    return found

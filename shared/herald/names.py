@@ -18,6 +18,9 @@ LONG_RUNNING = (GATEWAY, WORKER)
 ON_CONNECT = (AGENT, GIT, CONFIG)
 """Services of which systemd starts one instance for each connection (Accept=yes)."""
 
+ALERT = "alert"
+"""No service: what tells of a unit that crashed. It has a state folder, which the gateway reads."""
+
 
 def interface_of(service: str) -> str:
     """The Varlink interface of a service, which is also the name of its socket: `io.herald.Worker`."""
@@ -54,6 +57,16 @@ def config_folder() -> str:
     return os.environ.get("HERALD_CONFIG", "/etc/herald")
 
 
+def credentials_folder() -> str:
+    """Where an administrator puts secrets; readable for root alone, handed to units one by one."""
+    return os.path.join(config_folder(), "credentials")
+
+
+def credential_path(name: str) -> str:
+    """Where an administrator puts one secret."""
+    return os.path.join(credentials_folder(), name)
+
+
 def snapshot_path() -> str:
     """The compiled configuration, written by herald-config, read by everyone."""
     return os.path.join(state_folder(CONFIG), "snapshot.json")
@@ -62,10 +75,11 @@ def snapshot_path() -> str:
 def boot_id() -> str:
     """Changes whenever everything that ran before is certainly gone.
 
-    The kernel's boot id; in try mode the id of the try command, whose end takes all its processes along.
+    The kernel's boot id, which systemd gives to units that cannot see it in /proc (`%b`, without dashes); in try mode
+    the id of the try command, whose end takes all its processes along.
     """
     given = os.environ.get("HERALD_BOOT_ID")
     if given:
         return given
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        return file.read().strip()
+        return file.read().strip().replace("-", "")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from herald import names
-from tests.gateway.running import PROPOSAL, ROOT, TASK, WORKER, Bus, post, wait_for
+from tests.gateway.running import PROPOSAL, ROOT, STATUS, TASK, WORKER, Bus, post, wait_for
 
 COMPILED = {
     "applied": True,
@@ -108,6 +108,17 @@ def test_status_says_what_each_part_does(chat: Bus) -> None:
         "worker   idle\ngateway  terminal chat, 0 posts\nrunning 7 of demo since 2026-01-31 09:12: make it so\n"
     )
     assert json.loads(heraldctl(chat, "status", "--json").stdout)["worker"]["queued"] == 2
+
+
+def test_status_says_what_is_missing_as_it_is_now(bus: Bus) -> None:
+    lacking = {**STATUS, "missing": ["There is no \x1b[1mcredential."], "not_held": ["Other projects can be read."]}
+    bus.peer(names.WORKER, {**WORKER, "GetStatus": {"reply": lacking}, "CheckAgent": {"error": ["Busy", "not now"]}})
+    bus.peer(names.GATEWAY, {"GetStatus": {"reply": {"duty": "terminal chat"}}})
+    done = heraldctl(bus, "status")
+
+    assert "missing: There is no [1mcredential.\n" in done.stdout
+    assert "not held: Other projects can be read.\n" in done.stdout
+    assert len(bus.calls(names.WORKER, "CheckAgent")) == 1
 
 
 def test_status_is_quick(chat: Bus) -> None:
@@ -272,7 +283,7 @@ def test_without_a_bus_it_says_what_to_do(bus: Bus) -> None:
     done = heraldctl(bus, "status")
 
     assert done.returncode == 6
-    assert done.stderr.startswith("heraldctl: there is no Herald at ")
+    assert done.stderr.startswith("heraldctl: Herald is not running: ")
     assert "starts it" in done.stderr
 
 

@@ -28,6 +28,7 @@ class Installation:
         (self.config / "projects").mkdir(parents=True)
         self.environment = {
             **os.environ,
+            "HERALD_MODE": "try",  # what a server needs besides is looked at in test_server.py
             "HERALD_CONFIG": str(self.config),
             "HERALD_STATE": str(self.state),
             "PYTHONPATH": f"{ROOT / 'shared'}{os.pathsep}{ROOT / 'services'}",

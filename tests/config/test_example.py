@@ -85,6 +85,6 @@ def test_editors_find_the_schema(path: Path, model: type[Section]) -> None:
 
 
 def test_the_committed_schemas_are_those_of_the_models() -> None:
-    folder = ROOT / "packaging" / "schemas"
+    folder = ETC / "schemas"
 
     assert {path.name: path.read_text() for path in folder.iterdir()} == schemas.texts()

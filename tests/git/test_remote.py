@@ -71,7 +71,7 @@ WORDS = [
     ("https://github.com/o/n", "fatal: could not read Username for ...", Failed, "git@github.com:o/n.git"),
     ("https://u:p4ss@git.x.org:8443/a/b/c.git", "fatal: Authentication failed", Failed, "git@git.x.org:a/b/c.git"),
     ("https://p4ss@x.org/o/n", "fatal: Authentication failed for 'https://p4ss@x.org/'", Failed, "git@x.org:o/n.git"),
-    ("git@h:o/n", f"git@h: Permission denied (publickey).{NO_READ}", Failed, "deploy key"),
+    ("git@h:o/n", f"git@h: Permission denied (publickey).{NO_READ}", Failed, "sudo ssh-keygen"),
     ("git@h:o/n", "ERROR: The key you are authenticating with has been marked as read only.", Failed, "write access"),
     ("git@h:o/n", f"ERROR: Repository not found.{NO_READ}", Failed, "git.remote"),
     ("git@h:o/n", f"Host key verification failed.{NO_READ}", Failed, "known_hosts"),
@@ -125,6 +125,37 @@ def test_ssh_asks_nobody_and_uses_the_credential_alone(bench: Workbench, monkeyp
     assert variables["GIT_ALLOW_PROTOCOL"] == "ssh:https"
     assert variables["GIT_TERMINAL_PROMPT"] == "0"
     assert not {"SSH_AUTH_SOCK", "GIT_DIR", "GIT_SSH", "GIT_ASKPASS"} & set(variables)
+
+
+@pytest.mark.parametrize("content", [None, "", "\n", " \n\t\n"])
+def test_a_blank_key_is_none(bench: Workbench, monkeypatch: pytest.MonkeyPatch, content: str | None) -> None:
+    if content is not None:
+        (bench.folder / "git_ssh_key").write_text(content)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(bench.folder))
+    assert "-i" not in Remote("sample", "git@h:o/n").environment()["GIT_SSH_COMMAND"].split()
+
+
+def test_who_has_no_key_is_told_how_to_make_one_and_who_has_one_where_its_half_goes(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = f"git@h: Permission denied (publickey).{NO_READ}"
+
+    def advice() -> str:
+        refusal = Remote("sample", "git@h:o/n").refusal(words)
+        assert refusal is not None
+        return refusal.message
+
+    (bench.folder / "git_ssh_key").write_text("\n")
+    monkeypatch.setenv("HERALD_MODE", "system")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(bench.folder))
+    assert "ssh-keygen -t ed25519 -N '' -C herald -f /etc/herald/credentials/git_ssh_key`" in advice()
+    assert "no restart is needed" in advice()
+    (bench.folder / "git_ssh_key").write_text("key")
+    assert (
+        "refused the key /etc/herald/credentials/git_ssh_key; add /etc/herald/credentials/git_ssh_key.pub" in advice()
+    )
+    monkeypatch.setenv("HERALD_MODE", "user")
+    assert "your ssh key" in advice()
 
 
 def test_in_try_mode_the_caller_s_own_ssh_holds(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:

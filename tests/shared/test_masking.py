@@ -84,6 +84,21 @@ journal.info(text, task="t", detail=text)
         assert secret not in done.stderr
 
 
+def test_the_configuration_that_is_handed_over_as_a_credential_is_no_secret(tmp_path: Path) -> None:
+    (tmp_path / "snapshot.json").write_text("a line of the configuration that is long enough\n")
+    (tmp_path / "anthropic_api_key").write_text("\n")
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys; from herald.masking import mask; print(mask(sys.stdin.read()))"],
+        check=True,
+        input="a line of the configuration that is long enough",
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": SOURCES, "CREDENTIALS_DIRECTORY": str(tmp_path)},
+    )
+
+    assert done.stdout.strip() == "a line of the configuration that is long enough"
+
+
 def test_a_long_text_is_masked_in_time_that_grows_with_it() -> None:
     text = ("-----BEGIN " + "A " * 50) * 2000 + "sk-ant-" * 20_000 + "M" * 100_000 + os.urandom(100_000).hex()
 

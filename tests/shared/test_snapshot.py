@@ -79,6 +79,33 @@ def test_a_damaged_or_unreadable_file_is_a_clear_error(tmp_path: Path) -> None:
         snapshot.read(str(tmp_path))
 
 
+def test_what_the_service_manager_hands_over_goes_before_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handed_over, state = tmp_path / "handed-over", tmp_path / "state"
+    handed_over.mkdir()
+    (state / "config").mkdir(parents=True)
+    (state / "config/snapshot.json").write_bytes(snapshot.encode(_SNAPSHOT))
+    monkeypatch.setenv("HERALD_STATE", str(state))
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(handed_over))
+
+    assert snapshot.read().generation == _SNAPSHOT.generation  # nothing was handed over
+    (handed_over / "snapshot.json").write_bytes(b"\n")
+    assert snapshot.read() == snapshot.EMPTY
+    (handed_over / "snapshot.json").write_bytes(snapshot.encode(_SNAPSHOT._replace(generation=7)))
+    assert snapshot.read().generation == 7
+    (handed_over / "snapshot.json").write_bytes(b"damaged")
+    with pytest.raises(Unavailable, match=r"handed-over/snapshot\.json is damaged"):
+        snapshot.read()
+
+
+def test_a_blank_file_in_the_state_is_damage(tmp_path: Path) -> None:
+    (tmp_path / "snapshot.json").write_bytes(b"\n")
+
+    with pytest.raises(Unavailable, match="is damaged"):
+        snapshot.read(str(tmp_path / "snapshot.json"))
+
+
 def test_the_one_in_force_follows_the_file_and_outlives_damage(tmp_path: Path) -> None:
     path = tmp_path / "snapshot.json"
     current = Current(str(path))

@@ -96,6 +96,19 @@ def test_a_snapshot_damaged_under_way_is_compiled_anew_by_the_next_worker(tmp_pa
         herald.finish()
 
 
+def test_a_snapshot_damaged_under_way_costs_a_task_no_attempt(tmp_path: Path) -> None:
+    with Site(tmp_path) as site:
+        herald = site.start()
+        snapshot = site.state / "config" / "snapshot.json"
+        herald.idle()
+        wait_for(lambda: not herald.pids("config"), "nobody is compiling")
+        snapshot.write_bytes(snapshot.read_bytes()[:-20])
+        check_alive(site, herald, "after")
+        assert not any("broke off" in post["text"] for post in herald.posts())
+        assert wait_for(lambda: list(snapshot.parent.glob("snapshot.json.damaged-*")), "it is compiled anew")
+        herald.finish()
+
+
 def rebase(site: Site) -> Callable[[], object]:
     marker = site.clone / ".git" / "rebase-merge"
     marker.mkdir()

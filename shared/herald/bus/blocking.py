@@ -9,7 +9,7 @@ from typing import Any
 from herald import names
 from herald.bus import limits
 from herald.bus.frames import Frames, close_all
-from herald.errors import Busy, Failed, HeraldError, Invalid, Unavailable, of_code
+from herald.errors import Busy, Denied, Failed, HeraldError, Invalid, Unavailable, of_code
 
 
 def call(
@@ -22,8 +22,8 @@ def call(
 ) -> dict[str, Any]:
     """Call a method and return its reply. A descriptor parameter is given as its index into `fds`.
 
-    Raises the HeraldError of the reply, Unavailable when nobody answers within `deadline` seconds, and Busy when a
-    unit that serves one connection at a time has no place.
+    Raises the HeraldError of the reply, Unavailable when nobody answers within `deadline` seconds, Denied when this
+    user may not connect, and Busy when a unit that serves one connection at a time has no place.
     """
     until = time.monotonic() + deadline
     with _connect(service, until) as connection:
@@ -73,12 +73,14 @@ def _connect(service: str, until: float) -> socket.socket:
             time.sleep(pause)
         except FileNotFoundError as error:
             connection.close()
-            raise Unavailable(
-                f"there is no Herald at {names.bus_folder()}; `systemctl start herald.target` starts it"
-            ) from error
+            from herald import membership  # only where something is wrong
+
+            raise Unavailable(f"Herald is not running: there is no {path}; {membership.start()}") from error
         except PermissionError as error:
             connection.close()
-            raise Unavailable(f"{path} may not be used by this user; membership of group herald is needed") from error
+            from herald import membership  # likewise
+
+            raise Denied(membership.refusal(path)) from error
         else:
             return connection
 
@@ -120,11 +122,16 @@ def _reply(service: str, frames: Frames) -> tuple[dict[str, Any], bool]:
     name = message.get("error")
     if name is None:
         return parameters, bool(message.get("continues"))
-    code = str(name).rpartition(".")[2]
+    raise _error(service, str(name), parameters)
+
+
+def _error(service: str, name: str, parameters: dict[str, Any]) -> HeraldError:
+    """What an error reply says."""
+    code = name.rpartition(".")[2]
     if code == "InvalidParameter":
-        raise Invalid(f"parameter {parameters.get('parameter')!r} is missing, unknown or of the wrong type")
+        return Invalid(f"parameter {parameters.get('parameter')!r} is missing, unknown or of the wrong type")
     if code == "MethodNotFound":
-        raise Invalid(f"there is no method {parameters.get('method')}")
+        return Invalid(f"there is no method {parameters.get('method')}")
     if code == "PermissionDenied":
-        raise of_code("Denied", "this user may not call that")
-    raise of_code(code, str(parameters.get("message", parameters or code)))
+        return Denied(f"this user may not call that of {names.interface_of(service)}; PROTOCOL.md says who may")
+    return of_code(code, str(parameters.get("message", parameters or code)))

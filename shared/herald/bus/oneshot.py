@@ -59,14 +59,18 @@ class Method(NamedTuple):
     defaults: dict[str, Any] = {}  # noqa: RUF012 - never changed
 
 
-def serve(interface: str, methods: dict[str, Method], connection: socket.socket | None = None) -> None:
+def serve(
+    interface: str, methods: dict[str, Method], connection: socket.socket | None = None, *, open_to_people: bool = False
+) -> None:
     """Serve one act, and questions about the interface before it; then the unit ends, and with it every lock it holds.
 
     Half a request and a clean end are the same: nothing is done. A caller that says nothing does not keep the place.
+    `open_to_people`: the table says who may call; else the mode of the socket alone, which is the worker's.
     """
     connection = connection or socket.socket(fileno=0)
     notify.ready()
     frames = Frames(connection, _FRAME)
+    forbidden = _forbidden_by_table(connection) if open_to_people else None
     while True:
         try:
             connection.settimeout(limits.PARTIAL_FRAME)
@@ -80,8 +84,27 @@ def serve(interface: str, methods: dict[str, Method], connection: socket.socket 
         if received is None:
             frames.close()
             return
+        if forbidden is not None and forbidden(str(received[0].get("method"))):
+            close_all(received[1])
+            Call("", {}, frames).send({"error": f"{_SERVICE}.PermissionDenied", "parameters": {}})
+            return
         if _answer(interface, methods, frames, *received):
             return
+
+
+def _forbidden_by_table(connection: socket.socket) -> Callable[[str], bool]:
+    from herald.bus import callers  # only here: the others hold a socket that nobody but the worker may use
+
+    caller = callers.identify(connection)
+
+    def forbidden(method: str) -> bool:
+        interface, _, name = method.rpartition(".")
+        if caller.may_call(interface, name):
+            return False
+        journal.warning(f"{caller.kind} {caller.name} may not call {method[:200]}")
+        return True
+
+    return forbidden
 
 
 def _answer(

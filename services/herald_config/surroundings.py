@@ -1,0 +1,107 @@
+"""What a project needs besides its files: folders that belong to the right user and are open to the units, credentials.
+
+All of it is notices: nothing here can keep a configuration from being put in force. What cannot be seen from here is
+passed over, never claimed to be missing.
+"""
+
+import os
+import pwd
+import shlex
+from typing import NamedTuple
+
+from herald import names
+from herald_config import credential_files, openings
+from herald_config.problem import shown
+from herald_config.sources import Project
+
+
+class Part(NamedTuple):
+    """A part that works in folders which the operator chooses."""
+
+    service: str
+    uid: int
+    user: str
+    """for chown; empty where it is oneself"""
+
+
+def notices(projects: tuple[Project, ...], remotes: dict[str, str]) -> list[str]:
+    """What is missing around these projects, each with file, field and the command that mends it."""
+    if not looks():
+        return []
+    agent, git = _part(names.AGENT), _part(names.GIT)
+    if agent is None or git is None:
+        return []
+    found: list[str] = []
+    for project in projects:
+        file = shown(project.document.file)
+        remote = remotes.get(project.keys.name, "")
+        for field, message in (*_of_path(project.keys.path, remote, agent), *_of_remote(remote, git)):
+            found.append(f"{file}: {field}: {message}")
+    in_use = [remotes.get(project.keys.name, "") for project in projects if project.keys.enabled]
+    return found + credential_files.notices(in_use)
+
+
+def looks() -> bool:
+    """Whether this is an installation: not a try, nor `config check` in a source tree."""
+    return names.mode() == "user" or (names.mode() == "system" and _part(names.AGENT) is not None)
+
+
+def _part(service: str) -> Part | None:
+    if names.mode() == "user":
+        return Part(service, os.getuid(), "")
+    try:
+        user = pwd.getpwnam(f"herald-{service}")
+    except KeyError:
+        return None
+    return Part(service, user.pw_uid, user.pw_name)
+
+
+def _of_path(path: str, remote: str, agent: Part) -> list[tuple[str, str]]:
+    found = []
+    try:
+        owner = os.stat(path).st_uid
+    except (FileNotFoundError, NotADirectoryError):
+        if not openings.is_private(path):
+            found.append(("path", f"{shown(path)} does not exist, its tasks fail: `{_clone(path, remote, agent)}`"))
+    except OSError:
+        pass  # out of sight of this unit, for example below /home
+    else:
+        if owner != agent.uid:
+            found.append(("path", f"{shown(path)} belongs to {_name(owner)}: `{_give(path, agent)}`"))
+    command = openings.command(names.AGENT, path)
+    if command:
+        found.append(("path", f"{shown(path)} is closed to the agent's unit, and with it to its tasks: `{command}`"))
+    return found
+
+
+def _of_remote(remote: str, git: Part) -> list[tuple[str, str]]:
+    if not remote.startswith("/"):
+        return []
+    found = []
+    try:
+        owner = os.stat(remote).st_uid
+    except OSError:
+        pass  # herald-git itself says what is wrong with it
+    else:
+        if owner != git.uid:
+            found.append(("git.remote", f"{shown(remote)} belongs to {_name(owner)}: `{_give(remote, git)}`"))
+    command = openings.command(names.GIT, remote)
+    if command:
+        found.append(("git.remote", f"{shown(remote)} is closed to the unit that pushes: `{command}`"))
+    return found
+
+
+def _clone(path: str, remote: str, agent: Part) -> str:
+    command = f"git clone {shlex.quote(remote or 'URL')} {shlex.quote(path)}"
+    return f"sudo {command} && {_give(path, agent)}" if agent.user else command
+
+
+def _give(path: str, part: Part) -> str:
+    return f"sudo chown -R {part.user or os.getuid()}: {shlex.quote(path)}"
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
