@@ -1,181 +1,67 @@
 #!/usr/bin/env bash
-# Herald: try it in the foreground, or run its tests.
-#
-#   ./install.sh try [options]       all services in the foreground, the terminal as the chat (--help lists options)
-#   ./install.sh test [pytest args]  install what the tests need and run them
-#
-# Both make a private virtual environment in this folder when there is none for these sources yet.
+# Herald: install it, try it in the foreground, or run its tests.  ./install.sh --help
 set -euo pipefail
+shopt -s inherit_errexit
 
 usage() {
-  cat >&2 <<'END'
-usage: ./install.sh try [options]        Herald in the foreground, for trying it
+  cat <<'TEXT'
+usage: ./install.sh [options]            install Herald for this machine (root, systemd), or bring it up to date
+       ./install.sh --user [options]     install it for yourself, under your own systemd
+       ./install.sh try [options]        Herald in the foreground, for trying it (try --help lists the options)
        ./install.sh test [pytest args]   install what the tests need and run them
-Installation on a server is not there yet.
-END
+
+  --with-claude   also install the Claude CLI, in the version that Herald was tested with
+  --uninstall     remove Herald; state, configuration and repositories stay
+  --purge         with --uninstall: state and configuration go too; repositories stay
+  --dry-run       say each step and its commands, change nothing
+TEXT
+}
+
+wrong_use() {
+  echo "install.sh: $1" >&2
+  usage >&2
   exit 2
 }
 
-missing() { # one line: what is missing, and the command that provides it
-  echo "install.sh: $1" >&2
-  exit 3
-}
-
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
-claude_version=2.1.328
-locks=("$here/pyproject.toml" "$here/packaging/requirements-build.txt" "$here/packaging/requirements.txt")
-
-# The folder of the virtual environment: in the clone, or in the cache when the clone cannot be written.
-choose_venv() {
-  venv=$here/.venv
-  if [ ! -w "$here" ]; then
-    local cache=${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}/herald
-    venv=$cache/$(printf '%s' "$here" | cksum | cut -d ' ' -f 1)/.venv
-    mkdir -p "${venv%/.venv}" 2>/dev/null ||
-      missing "neither $here nor $cache can be written: set XDG_CACHE_HOME=DIR to a folder that can"
-  fi
-}
-
-# What the environment depends on: the locked versions, its place and the interpreter behind it.
-fingerprint() { # FILE...
-  cat "$@" && echo "$here $venv $(readlink -f "$venv/bin/python")"
-}
-
-fresh() { # STAMP FILE...
-  local stamp=$venv/$1
-  shift
-  [ -x "$venv/bin/python" ] && [ -r "$stamp" ] && fingerprint "$@" | cmp -s - "$stamp"
-}
-
-find_python() {
-  local each
-  for each in python3.13 python3.12 python3.11 python3; do
-    # Some of these may be there without working (shims), hence the question to the interpreter itself.
-    if "$each" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
-      python=$each
-      return
-    fi
-  done
-  missing "Python 3.11, 3.12 or 3.13 is needed: apt-get install python3 python3-venv"
-}
-
-# Run a command; show what it printed only when it fails.
-quietly() {
-  local said
-  if ! said=$("$@" 2>&1); then
-    printf '%s\n' "$said" >&2
-    echo "install.sh: failed: $*" >&2
-    exit 1
-  fi
-}
-
-progress() { # only people wait impatiently
-  if [ -t 2 ]; then echo "install.sh: $1" >&2; fi
-}
-
-locked_pip() { "$venv/bin/python" -m pip --quiet --disable-pip-version-check --no-input "$@"; }
-
-# Only one at a time builds; a half-made environment has no stamp and is made anew.
-with_lock() {
-  exec 9<"${venv%/.venv}"
-  flock 9
-  "$@"
-  exec 9>&-
-}
-
-make_venv() {
-  if fresh .stamp "${locks[@]}"; then return; fi # somebody else was faster
-  find_python
-  "$python" -c 'import ensurepip, venv' 2>/dev/null ||
-    missing "Python's venv module is missing: apt-get install python3-venv"
-  progress "making the virtual environment $venv (once)"
-  rm -rf "$venv"
-  quietly "$python" -m venv "$venv"
-  quietly locked_pip install --require-hashes -r "$here/packaging/requirements-build.txt"
-  # What is published as sources only is built with the locked tools just installed, not with whatever is newest.
-  quietly locked_pip install --no-build-isolation --use-pep517 --require-hashes -r "$here/packaging/requirements.txt"
-  quietly locked_pip install --no-build-isolation --no-deps --editable "$here"
-  fingerprint "${locks[@]}" >"$venv/.stamp"
-}
-
-add_test_packages() {
-  if fresh .stamp-test "${test_locks[@]}"; then return; fi
-  progress "installing the packages of the tests"
-  quietly locked_pip install --no-build-isolation --use-pep517 --require-hashes -r "$here/packaging/requirements-test.txt"
-  fingerprint "${test_locks[@]}" >"$venv/.stamp-test"
-}
-
-need_git() {
-  command -v git >/dev/null || missing "git is missing: apt-get install git"
-}
-
-try() {
-  need_git
-  choose_venv
-  fresh .stamp "${locks[@]}" || with_lock make_venv
-  exec "$venv/bin/herald-try" "$@"
-}
-
-# Debian packages that the tests need; the ones that only make some of them possible come last.
-install_packages() {
-  local wanted=() each
-  command -v git >/dev/null || wanted+=(git)
-  command -v ps >/dev/null || wanted+=(procps)
-  command -v shellcheck >/dev/null || wanted+=(shellcheck)
-  command -v strace >/dev/null || wanted+=(strace)
-  command -v systemd-analyze >/dev/null || wanted+=(systemd)
-  command -v npm >/dev/null || wanted+=(nodejs npm)
-  for each in python3.13 python3.12 python3.11 python3; do
-    if "$each" -c 'import ensurepip, venv' 2>/dev/null; then break; fi
-    if [ "$each" = python3 ]; then wanted+=(python3 python3-venv); fi
-  done
-  if [ ${#wanted[@]} -eq 0 ]; then return; fi
-  if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
-    echo "install.sh: for all tests: apt-get install ${wanted[*]}" >&2
-    return
-  fi
-  progress "installing ${wanted[*]}"
-  quietly apt-get update
-  quietly env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "${wanted[@]}"
-}
-
-# The Claude CLI for the tests that drive the real one against a stub of its API; without it they are skipped.
-install_claude() {
-  local folder=$here/.tools/claude
-  if [ -n "${HERALD_CLAUDE:-}" ] || [ "$(cat "$folder/.version" 2>/dev/null)" = "$claude_version" ]; then return; fi
-  if ! command -v npm >/dev/null; then
-    echo "install.sh: npm is missing, the tests of the real Claude CLI are skipped: apt-get install nodejs npm" >&2
-    return
-  fi
-  progress "installing the Claude CLI $claude_version for the tests"
-  mkdir -p "$folder"
-  if npm install --prefix "$folder" --no-audit --no-fund --loglevel error \
-    "@anthropic-ai/claude-code@$claude_version" >"$folder/npm.log" 2>&1 &&
-    "$folder/node_modules/.bin/claude" --version >>"$folder/npm.log" 2>&1; then
-    echo "$claude_version" >"$folder/.version"
-  else
-    echo "install.sh: the Claude CLI could not be installed, its tests are skipped:" >&2
-    tail -n 5 "$folder/npm.log" >&2
-  fi
-}
-
-run_tests() {
-  install_packages
-  need_git
-  choose_venv
-  fresh .stamp "${locks[@]}" || with_lock make_venv
-  test_locks=("${locks[@]}" "$here/packaging/requirements-test.txt")
-  fresh .stamp-test "${test_locks[@]}" || with_lock add_test_packages
-  install_claude
-  if [ -x "$here/.tools/claude/node_modules/.bin/claude" ]; then
-    export HERALD_CLAUDE=${HERALD_CLAUDE:-$here/.tools/claude/node_modules/.bin/claude}
-  fi
-  cd "$here"
-  exec "$venv/bin/python" -m pytest "$@"
-}
+parts=$here/packaging/install
+claude_version=2.1.328 # the one that Herald was tested with
+# shellcheck source=packaging/install/say.sh
+source "$parts/say.sh"
+# shellcheck source=packaging/install/python.sh
+source "$parts/python.sh"
 
 case ${1:-} in
-try) shift && try "$@" ;;
-test) shift && run_tests "$@" ;;
-*) usage ;;
+try | test)
+  # shellcheck source=packaging/install/trial.sh
+  source "$parts/trial.sh"
+  "run_$1" "${@:2}"
+  ;;
 esac
+
+act=install place=system with_claude=0 purge=no
+for each in "$@"; do
+  case $each in
+  --user) place=user ;;
+  --uninstall) act=uninstall ;;
+  --purge) purge=yes ;;
+  --dry-run) dry=yes ;;
+  --with-claude) with_claude=1 ;;
+  -h | --help) usage && exit ;;
+  *) wrong_use "$each is not known" ;;
+  esac
+done
+if [ "$purge" = yes ] && [ "$act" = install ]; then wrong_use "--purge belongs to --uninstall"; fi
+if [ "$with_claude" -eq 1 ] && [ "$act" = uninstall ]; then wrong_use "--with-claude belongs to an installation"; fi
+
+# shellcheck source=packaging/install/system.sh
+source "$parts/$place.sh"
+# shellcheck source=packaging/install/program.sh
+source "$parts/program.sh"
+# shellcheck source=packaging/install/claude.sh
+source "$parts/claude.sh"
+# shellcheck source=packaging/install/units.sh
+source "$parts/units.sh"
+# shellcheck source=packaging/install/remove.sh
+source "$parts/remove.sh"
+"${act}_$place"
