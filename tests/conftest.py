@@ -81,11 +81,19 @@ def _processes() -> list[psutil.Process]:
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
             if process.status() != psutil.STATUS_ZOMBIE:
-                living.append(process)
+                living += [] if _is_of_a_machine(process) else [process]
             elif process.ppid() == os.getpid():
                 with contextlib.suppress(ChildProcessError):
                     os.waitpid(process.pid, os.WNOHANG)
     return living
+
+
+def _is_of_a_machine(process: psutil.Process) -> bool:
+    """Whether it is what a booted machine runs, or runs it: that is ended as a whole, by the fixture that booted it."""
+    with contextlib.suppress(OSError, psutil.AccessDenied):
+        other = os.readlink(f"/proc/{process.pid}/ns/pid") != os.readlink("/proc/self/ns/pid")
+        return other or process.name() == "systemd-nspawn"
+    return False
 
 
 def _command(process: psutil.Process) -> str:

@@ -1,4 +1,4 @@
-"""install.sh, with a Python of the test's own that only notes down what it is asked to do."""
+"""install.sh: its command line, try and test, the locked versions. Stand-ins note down what they are asked to do."""
 
 import os
 import re
@@ -15,66 +15,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).parents[2]
-FILES = ("install.sh", "pyproject.toml", "packaging/requirements-build.txt", "packaging/requirements.txt")
-
-PYTHON = """#!/bin/sh
-echo "$*" >>"$NOTES"
-case "$*" in
-*version_info*) exit ${VERSION_PROBLEM:-0} ;;
-*ensurepip*) exit ${VENV_PROBLEM:-0} ;;
-"-m venv "*) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
-*"-m pip "*--editable*)
-  sleep 0.2
-  if [ -n "${PIP_PROBLEM:-}" ]; then echo "no such release"; exit 1; fi
-  printf '#!/bin/sh\\necho "tried $*"\\n' >"${0%python}herald-try"
-  chmod +x "${0%python}herald-try" ;;
-esac
-"""
-
-
-class Clone:
-    """A clone whose only interpreters are stand-ins."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder / "clone"
-        (self.folder / "packaging").mkdir(parents=True)
-        for name in FILES:
-            shutil.copy(ROOT / name, self.folder / name)
-        self._programs = folder / "bin"
-        self._programs.mkdir()
-        for name in ("python3.13", "python3.12", "python3.11", "python3"):
-            self._program(name, PYTHON)
-        self.notes = folder / "notes"
-        self.notes.touch()
-
-    def _program(self, name: str, text: str) -> None:
-        (self._programs / name).write_text(text, encoding="utf-8")
-        (self._programs / name).chmod(0o755)
-
-    def start(self, *arguments: str, user: int | None = None, **environment: str) -> "subprocess.Popen[str]":
-        """Start install.sh."""
-        path = f"{self._programs}:{os.environ['PATH']}"
-        return subprocess.Popen(
-            [self.folder / "install.sh", *arguments],
-            env={"PATH": path, "NOTES": str(self.notes), "HOME": str(self.folder), **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            user=user,
-        )
-
-    def run(self, *arguments: str, user: int | None = None, **environment: str) -> tuple[int, str, str]:
-        """Exit code, stdout and stderr of install.sh."""
-        process = self.start(*arguments, user=user, **environment)
-        out, err = process.communicate()
-        return process.returncode, out, err
-
-    def asked(self) -> list[str]:
-        """What the interpreters were asked to do, except to tell about themselves."""
-        lines = self.notes.read_text(encoding="utf-8").splitlines()
-        return [line for line in lines if line.startswith("-m ")]
+from tests.try_.installing import LOCKS, NOBODY, ROOT, Clone
 
 
 @pytest.fixture
@@ -84,12 +25,23 @@ def clone() -> Iterator[Clone]:
         yield Clone(Path(folder))
 
 
-@pytest.mark.parametrize("arguments", [(), ("install",), ("--user",)])
-def test_without_a_known_command_there_is_the_usage(clone: Clone, arguments: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [("install",), ("--frobnicate",), ("--user", "now"), ("--purge",), ("--uninstall", "--with-claude"), ("--", "try")],
+)
+def test_what_is_not_known_gets_the_usage(clone: Clone, arguments: tuple[str, ...]) -> None:
     code, out, err = clone.run(*arguments)
     assert (code, out) == (2, "")
-    assert "usage: ./install.sh try" in err
-    assert "Installation on a server is not there yet." in err
+    assert "usage: ./install.sh [options]" in err
+    assert clone.notes.read_text(encoding="utf-8") == ""
+
+
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_help_names_every_option(clone: Clone, option: str) -> None:
+    code, out, err = clone.run(option)
+    assert (code, err) == (0, "")
+    for word in ("--user", "--with-claude", "--uninstall", "--purge", "--dry-run", "install.sh try", "install.sh test"):
+        assert word in out
 
 
 def test_the_first_try_makes_an_environment_from_locked_versions(clone: Clone) -> None:
@@ -116,11 +68,10 @@ def test_a_second_try_installs_nothing_and_is_quick(clone: Clone) -> None:
     assert min(durations) < 0.05
 
 
-@pytest.mark.parametrize("name", FILES[1:])
+@pytest.mark.parametrize("name", LOCKS)
 def test_changed_requirements_make_it_anew(clone: Clone, name: str) -> None:
     clone.run("try")
-    with (clone.folder / name).open("a", encoding="utf-8") as file:
-        file.write("# changed\n")
+    clone.add(name)
     assert clone.run("try")[0] == 0
     assert sum(line.startswith("-m venv") for line in clone.asked()) == 2
 
@@ -160,7 +111,7 @@ def test_an_unfit_python_is_told_with_the_command_that_helps(clone: Clone, probl
 def test_without_git_there_is_the_command_that_installs_it(clone: Clone) -> None:
     bare = clone.folder.parent / "bare"
     bare.mkdir()
-    for name in ("bash", "dirname", "cat"):
+    for name in ("bash", "dirname"):
         (bare / name).symlink_to(shutil.which(name) or "")
     code, out, err = clone.run("try", PATH=str(bare))
     assert (code, out, err) == (3, "", "install.sh: git is missing: apt-get install git\n")
@@ -168,23 +119,23 @@ def test_without_git_there_is_the_command_that_installs_it(clone: Clone) -> None
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become a user who may not write into the clone")
 def test_a_clone_that_cannot_be_written_has_its_environment_in_the_cache(clone: Clone) -> None:
-    nobody = 65534
-    clone.notes.chmod(0o666)
+    clone.user = NOBODY
     cache = clone.folder.parent / "cache"
     cache.mkdir()
-    os.chown(cache, nobody, nobody)
-    assert clone.run("try", user=nobody, XDG_CACHE_HOME=str(cache)) == (0, "tried \n", "")
+    os.chown(cache, NOBODY, NOBODY)
+    assert clone.run("try", XDG_CACHE_HOME=str(cache)) == (0, "tried \n", "")
     assert not (clone.folder / ".venv").exists()
-    assert clone.run("try", user=nobody, XDG_CACHE_HOME=str(cache)) == (0, "tried \n", "")
+    assert clone.run("try", XDG_CACHE_HOME=str(cache)) == (0, "tried \n", "")
     assert sum(line.startswith("-m venv") for line in clone.asked()) == 1
-    code, _, err = clone.run("try", user=nobody, XDG_CACHE_HOME="/proc")
+    code, _, err = clone.run("try", XDG_CACHE_HOME="/proc")
     assert code == 3
     assert "XDG_CACHE_HOME" in err
 
 
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is missing: apt-get install shellcheck")
 def test_the_scripts_are_clean() -> None:
-    scripts = [ROOT / name for name in ("install.sh", ".ci/run", "packaging/lock.sh")]
+    parts = sorted((ROOT / "packaging" / "install").glob("*.sh"))
+    scripts = [*(ROOT / name for name in ("install.sh", ".ci/run", "packaging/lock.sh")), *parts]
     for script in scripts:
         assert script.stat().st_mode & stat.S_IXUSR
     checked = subprocess.run(["shellcheck", *scripts], capture_output=True, text=True, check=False)
@@ -219,3 +170,30 @@ def test_the_locked_versions_are_those_that_the_project_allows(name: str, extra:
     for requirement in map(Requirement, wanted):
         version = locked.get(canonicalize_name(requirement.name), "0")
         assert requirement.specifier.contains(version), f"{requirement}: packaging/lock.sh locks it"
+
+
+@pytest.mark.skipif(Path("/run/systemd/system").exists(), reason="systemd runs here")
+@pytest.mark.parametrize("options", [(), ("--with-claude",)])
+def test_without_systemd_an_installation_says_what_to_do_instead(clone: Clone, options: tuple[str, ...]) -> None:
+    before = clone.tree()
+    code, _, err = clone.run(*options)
+    assert code == 3
+    assert ("./install.sh try" in err) or (os.getuid() != 0 and "sudo" in err)
+    assert clone.tree() == before
+    assert clone.notes.read_text(encoding="utf-8") == ""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
+@pytest.mark.parametrize("options", [(), ("--uninstall",), ("--uninstall", "--purge")])
+def test_without_root_the_machine_is_left_alone(clone: Clone, options: tuple[str, ...]) -> None:
+    clone.user = NOBODY
+    code, _, err = clone.run(*options)
+    assert code == 3
+    assert "sudo ./install.sh" in err
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="for root")
+def test_root_is_told_that_a_user_installation_is_for_others(clone: Clone) -> None:
+    code, _, err = clone.run("--user")
+    assert code == 3
+    assert "./install.sh installs Herald for the machine" in err
