@@ -19,6 +19,11 @@ _PATIENCE = 5.0
 """Seconds for what is ending already."""
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The machines come first: their tests wait most, and what runs beside them should not wait for them at the end."""
+    items.sort(key=lambda item: "system" not in item.path.parts)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder for all temporary files of this session, so that leftovers are told from those of others.
@@ -92,7 +97,7 @@ def _is_of_a_machine(process: psutil.Process) -> bool:
     """Whether it is what a booted machine runs, or runs it: that is ended as a whole, by the fixture that booted it."""
     with contextlib.suppress(OSError, psutil.AccessDenied):
         other = os.readlink(f"/proc/{process.pid}/ns/pid") != os.readlink("/proc/self/ns/pid")
-        return other or process.name() == "systemd-nspawn"
+        return other or process.name() == "unshare"  # systemd-nspawn is below it
     return False
 
 

@@ -129,5 +129,7 @@ run_test() {
     export HERALD_CLAUDE=${HERALD_CLAUDE:-$here/.tools/claude/node_modules/.bin/claude}
   fi
   cd "$here"
+  # All tests: several files at a time, because most wait for processes; in the order in which they are collected.
+  if [ $# -eq 0 ]; then set -- --numprocesses=4 --dist=loadfile --no-loadscope-reorder; fi
   exec "$venv/bin/python" -m pytest "$@"
 }

@@ -7,7 +7,8 @@ from herald_agent.claude import Finished
 from herald_agent.stream import as_list, as_number, as_object, as_text, one_line
 
 NOT_INSTALLED = (
-    "Claude Code is not installed here: `npm install -g @anthropic-ai/claude-code`, or name it in HERALD_CLAUDE."
+    "Claude Code is not installed here: `./install.sh --with-claude` on a server, elsewhere"
+    " `npm install -g @anthropic-ai/claude-code`, or name it in HERALD_CLAUDE."
 )
 
 

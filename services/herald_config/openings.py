@@ -16,6 +16,8 @@ _MOST_CHARACTERS = 1 << 20
 
 def command(service: str, path: str) -> str:
     """What opens `path` to the unit of a service; empty when it is open already."""
+    if names.mode() == "user" and service == names.GIT:
+        return ""  # under a user's manager the agent's unit alone is confined
     real = os.path.realpath(path)
     if _within(real, [*_given(service), *_dropped_in(service)]):
         return ""

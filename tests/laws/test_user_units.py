@@ -11,4 +11,4 @@ def test_the_units_of_a_user_are_derived_from_those_of_the_system() -> None:
 
 def test_every_place_that_install_has_to_fill_in_is_marked() -> None:
     for path, text in user_units.variants().items():
-        assert not [place for place in ("/opt/", "/etc/", "/var/", "/run/") if place in text], path.name
+        assert not [place for place in ("/opt/", "/etc/", "/var/", "/run/herald") if place in text], path.name

@@ -47,7 +47,10 @@ ProtectHome=read-only
 PrivateTmp=yes
 ReadWritePaths="-@repos@" "-@state@/agent" "-@state@/alert"
 # Above all the bus and the manager: an agent of this user could vote, and start what is not confined.
-InaccessiblePaths=-%t/herald -%t/bus -%t/systemd -%t/gnupg -%h/.ssh -%h/.gnupg
+# Not all of %t/systemd, where the unit itself says that it is ready and hands over its locks.
+InaccessiblePaths=-%t/herald -%t/bus -%t/systemd/private -/run/dbus -/run/systemd/private -%h/.ssh -%h/.gnupg
+InaccessiblePaths=-%t/gnupg -%t/openssh_agent -%t/ssh-agent.socket -%t/gcr -%t/keyring
+InaccessiblePaths=-%t/docker.sock -%t/podman -/run/docker.sock -/run/podman -/run/containerd
 InaccessiblePaths="-@config@" "-@state@/git" "-@state@/gateway" "-@state@/worker"
 """
 

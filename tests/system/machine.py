@@ -22,6 +22,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -41,6 +42,7 @@ _POWER_OFF = signal.SIGRTMIN + 4
 """Asks systemd to power off."""
 
 open_machines: "set[Machine]" = set()
+_halted = threading.Event()
 
 
 class User(NamedTuple):
@@ -136,6 +138,7 @@ class Machine:
     def boot(self) -> None:
         """Power on; returns when systemd has started everything that it was to start."""
         assert not self.is_on, f"{self.name} is on"
+        assert not _halted.is_set(), "the test run is over"
         landlock = _LANDLOCK if self.system.landlock else f"~{_LANDLOCK}"
         command = start(
             self._groups, overlay(self._lower, self._upper, self._folder / "work"), self._folder / "root",
@@ -372,7 +375,8 @@ def _remove(name: str) -> None:
 
 
 def halt_all() -> None:
-    """Kill what every machine runs that this process has; what uses one fails and ends it."""
+    """Kill what every machine runs that this process has, and boot none any more; what uses one fails and ends it."""
+    _halted.set()
     for machine in list(open_machines):
         machine.halt()
 

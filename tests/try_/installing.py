@@ -158,7 +158,7 @@ class Clone:
 
     def tree(self) -> dict[str, tuple[object, ...]]:
         """Everything below the home folder and the clone, as far as a change would show."""
-        found = {}
+        found: dict[str, tuple[object, ...]] = {}
         for top in (self.home, self.folder):
             for path in top.rglob("*"):
                 status = path.lstat()
