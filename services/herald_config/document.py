@@ -7,6 +7,7 @@ expected and the word "no" where a name is.
 """
 
 import os
+import shlex
 import stat
 from collections.abc import Iterator
 from typing import Any, NamedTuple, NoReturn
@@ -25,6 +26,7 @@ from ruamel.yaml.events import (
 )
 from ruamel.yaml.reader import ReaderError
 
+from herald import names
 from herald.interfaces.config import Problem
 from herald_config.problem import MOST_PROBLEMS, Flawed, Path, problem
 
@@ -102,10 +104,18 @@ def _text(path: str) -> str:
 
 def _next_step(error: OSError, path: str) -> str:
     if isinstance(error, PermissionError):
-        return f"make it readable for the user of herald-config (here uid {os.getuid()})"
+        return f"make it readable for the user of herald-config: {_opening(path)}"
     if isinstance(error, FileNotFoundError):
         return "the symbolic link leads nowhere" if os.path.islink(path) else "it was removed just now; reload again"
     return "replace it by a regular file"
+
+
+def _opening(path: str) -> str:
+    """The command; in an installation for the whole machine it reads as group herald."""
+    file = shlex.quote(path)
+    if names.mode() == "system":
+        return f"`sudo chgrp herald {file} && sudo chmod g+r {file}`"
+    return f"`chmod u+r {file}`"
 
 
 class _Builder:

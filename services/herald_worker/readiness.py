@@ -7,6 +7,7 @@ a credential has changed, when a person asks, and every five minutes while somet
 import asyncio
 import contextlib
 import os
+from collections.abc import Callable
 
 from herald import journal, names
 from herald.bus import client
@@ -25,7 +26,8 @@ _CREDENTIALS = ("anthropic_api_key", "claude_oauth_token")
 class Readied:
     """What the agent's unit said last."""
 
-    def __init__(self) -> None:
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self._changed = changed
         self._agent = client.peer(Agent, _DEADLINE)
         self._look = asyncio.Event()
         self._turn = asyncio.Lock()
@@ -79,6 +81,7 @@ class Readied:
             checked = await self._agent.Check()
             before = {*self.missing, *self.not_held}
             self.missing, self.not_held = list(checked["missing"]), list(checked["not_held"])
+        self._changed()
         for line in self.missing + self.not_held:
             if line not in before:
                 journal.warning(line)

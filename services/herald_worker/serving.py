@@ -1,6 +1,6 @@
 """The worker put together."""
 
-from herald import events
+from herald import events, names
 from herald.interfaces.worker import Worker
 from herald.service import Service
 from herald.snapshot import Current
@@ -18,10 +18,12 @@ async def serve(service: Service) -> None:
     """Open the state, adopt what is going, serve."""
     database = await service.database("worker.sqlite", MIGRATIONS)
     snapshot = Current()
-    log = events.EventLog(database)
+    # The try command prints every STATUS line, for which a look at the duty every few seconds is often enough.
+    changed = None if names.mode() == "try" else service.changed
+    log = events.EventLog(database, changed)
     outbox = posts.Outbox(database)
     runner = Runner(database, log, outbox, snapshot)
-    readied = Readied()
+    readied = Readied(service.changed)
     watcher = Watcher(database, snapshot, runner, readied)
     proposer = Proposer(database, runner)
     await watcher.begin()

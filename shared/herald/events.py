@@ -7,7 +7,7 @@ its cursor, misses nothing and sees nothing twice.
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, TypedDict
 
 from herald.clock import now
@@ -53,14 +53,18 @@ def append(
 class EventLog:
     """Reading and following the log."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, told: Callable[[], None] | None = None) -> None:
+        """`told` is called after every commit, besides those who follow."""
         self._database = database
+        self._told = told
         self._changed = asyncio.Event()
 
     def committed(self) -> None:
         """Wake the followers: something was committed."""
         self._changed.set()
         self._changed = asyncio.Event()
+        if self._told is not None:
+            self._told()
 
     async def newest(self) -> int:
         """The id of the newest event, 0 if there is none."""

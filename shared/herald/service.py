@@ -26,6 +26,8 @@ from herald.interfaces.interface import Interface
 
 _FIRST_PASSED = 3
 _STATUS_EVERY = 10.0
+_STATUS_REST = 0.5
+"""Seconds between a change and the look at the duty that it causes, in which further changes may come."""
 Duty = Callable[[], Awaitable[str]]
 
 
@@ -44,6 +46,7 @@ class Service:
         self._servers: list[Server] = []
         self._closers: list[Callable[[], Awaitable[None]]] = []
         self._duty: Duty | None = None
+        self._changed = asyncio.Event()
         self._reload: Callable[[], Awaitable[None]] | None = None
         self._watchdog = int(os.environ.get("WATCHDOG_USEC", "0")) / 1e6
 
@@ -84,6 +87,10 @@ class Service:
         The watchdog is fed only when it returns in time.
         """
         self._duty = check
+
+    def changed(self) -> None:
+        """What the STATUS line says may have changed: it is written anew soon."""
+        self._changed.set()
 
     def on_reload(self, callback: Callable[[], Awaitable[None]]) -> None:
         """What SIGHUP does."""
@@ -160,8 +167,18 @@ class Service:
                 else:
                     notify.status(line)
                     notify.watchdog()
+            await self._rest(interval)
+
+    async def _rest(self, seconds: float) -> None:
+        """Until it is time for the next look at the duty: after this time, or soon after something has changed."""
+        waiting = [asyncio.ensure_future(event.wait()) for event in (self.stopping, self._changed)]
+        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for each in waiting:
+            each.cancel()
+        if self._changed.is_set():
+            self._changed.clear()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(interval):
+                async with asyncio.timeout(_STATUS_REST):
                     await self.stopping.wait()
 
 

@@ -71,7 +71,7 @@ def _hierarchies() -> list[_Hierarchy]:
     for line in Path("/proc/self/cgroup").read_text().splitlines():
         _number, controllers, path = line.split(":", 2)
         here[controllers] = path
-    found = {}
+    found: dict[str, _Hierarchy] = {}
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         before, _, after = line.partition(" - ")
         root, mountpoint = before.split(" ")[3:5]

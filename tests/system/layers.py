@@ -26,6 +26,8 @@ _OWN = ("tests/", ".ci/")
 """Parts of the repository that no installation depends on."""
 _PACKAGES = ("openssh-server",)
 _PATIENCE = 900.0
+_KEPT = 3
+"""Layers of other sources, for whoever goes back and forth between branches; each takes some 200 MB."""
 _FORMAT = 1
 """Counted up when layers have to be made anew although no source has changed."""
 
@@ -106,14 +108,14 @@ def install(machine: Machine, *options: str, check: bool = True) -> "subprocess.
 
 
 def _remove_others(system: System, folder: Path) -> None:
-    """Layers of other sources that no test run uses now."""
-    for other in _FOLDER.glob(f"{system.name}-*"):
-        if other.is_dir() and other != folder:
-            used = other.with_suffix(".used")
-            with ExitStack() as stack:
-                try:
-                    stack.enter_context(locked(used, wait=False))
-                except BlockingIOError:
-                    continue
-                shutil.rmtree(other)
-                used.unlink()
+    """Layers of other sources that no test run uses now, all but the newest."""
+    others = [each for each in _FOLDER.glob(f"{system.name}-*") if each.is_dir() and each != folder]
+    for other in sorted(others, key=lambda each: each.stat().st_mtime, reverse=True)[_KEPT:]:
+        used = other.with_suffix(".used")
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(locked(used, wait=False))
+            except BlockingIOError:
+                continue
+            shutil.rmtree(other)
+            used.unlink()

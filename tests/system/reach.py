@@ -69,22 +69,26 @@ def mirror() -> str:
 def _in_stanzas(text: str) -> str:
     """The first mirror of Debian itself in a file of format deb822."""
     for stanza in re.split(r"\n\s*\n", text):
-        fields = dict(re.findall(r"^([\w-]+):[ \t]*(.*(?:\n[ \t]+.*)*)", stanza, re.MULTILINE))
-        if fields.get("Enabled", "yes").strip().lower() in ("no", "false", "0"):
-            continue
-        for address in fields.get("URIs", "").split():
-            if "deb" in fields.get("Types", "").split() and _is_debian(address):
+        found = re.findall(r"^([\w-]+):[ \t]*(.*(?:\n[ \t]+.*)*)", stanza, re.MULTILINE)
+        fields = {str(name).lower(): str(value).split() for name, value in found}
+        enabled = fields.get("enabled", ["yes"])[0].lower() not in ("no", "false", "0")
+        for address in fields.get("uris", []):
+            words = fields.get("suites", []), fields.get("components", [])
+            if enabled and "deb" in fields.get("types", []) and _is_debian(address, *words):
                 return address
     return ""
 
 
 def _in_lines(text: str) -> str:
     """The first mirror of Debian itself in a file of one-line entries."""
-    for address in re.findall(r"^deb\s+(?:\[[^\]]*\]\s+)?(\S+)", text, re.MULTILINE):
-        if _is_debian(address):
-            return str(address)
+    for line in re.findall(r"^deb\s+(?:\[[^\]]*\]\s+)?(\S+\s+\S+\s+.*)", text, re.MULTILINE):
+        address, suite, *components = str(line).split()
+        if _is_debian(address, [suite], components):
+            return address
     return ""
 
 
-def _is_debian(address: str) -> bool:
-    return re.fullmatch(r"https?://\S+/debian/?", address) is not None
+def _is_debian(address: str, suites: list[str], components: list[str]) -> bool:
+    """Whether these are the releases themselves: neither their updates nor somebody else's packages."""
+    releases = any(re.fullmatch(r"[a-z]+", suite) for suite in suites)
+    return releases and "main" in components and "debian" in address and "security" not in address
