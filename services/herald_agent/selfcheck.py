@@ -88,8 +88,15 @@ def _sentences(done: list[_Trial]) -> list[str]:
     """One for each kind of act."""
     paths: dict[str, list[str]] = {}
     for trial in done:
-        paths.setdefault(trial.means, []).append(trial.path)
+        paths.setdefault(trial.means, []).append(_shown(trial.path))
     return [f"An agent can {means} {', '.join(found)}." for means, found in paths.items()]
+
+
+def _shown(path: str) -> str:
+    """Without the numbers of this instance: the same thing shall be the same sentence every time."""
+    if path == os.environ.get("CREDENTIALS_DIRECTORY"):
+        return os.path.dirname(path)
+    return path.replace(f"/proc/{os.getpid()}/", "/proc/PID/")
 
 
 def _succeeds(trial: _Trial) -> bool:

@@ -49,8 +49,8 @@ _RIGHTS = {
         "CapabilityBoundingSet", "AmbientCapabilities", "RestrictSUIDSGID", "RestrictNamespaces", "RestrictRealtime",
         "RestrictAddressFamilies", "SystemCallFilter", "SystemCallArchitectures", "SystemCallErrorNumber",
         "LockPersonality", "MemoryDenyWriteExecute", "RemoveIPC", "IPAddressDeny", "IPAddressAllow", "DevicePolicy",
-        "DeviceAllow", "KeyringMode", "SetCredential", "TemporaryFileSystem", "PrivateIPC", "OOMPolicy",
-        "MemoryMax", "MemoryHigh", "TasksMax", "CPUQuota", "CPUWeight", "Slice",
+        "DeviceAllow", "KeyringMode", "SetCredential", "TemporaryFileSystem", "BindPaths", "BindReadOnlyPaths",
+        "PrivateIPC", "OOMPolicy", "MemoryMax", "MemoryHigh", "TasksMax", "CPUQuota", "CPUWeight", "Slice",
     },
 }  # fmt: skip
 

@@ -2,10 +2,10 @@
 
     python -m tests.bench [--quick] [--only GROUP] [--json FILE]
 
-Groups: message (a message until the agent's first request), queue, bus, memory, start. Needs the virtual environment
-of `./install.sh test`; `message` also Claude Code (HERALD_TEST_CLAUDE names another than the installed one), which
-talks to a peer on the loopback. Everything is made in a temporary folder. Exits 0 when it measured, whatever the
-figures are.
+Groups: message (a message until the agent's first request), queue, bus, memory, start, system (memory and start inside
+booted machines, for which it takes root). Needs the virtual environment of `./install.sh test`; `message` also Claude
+Code (HERALD_TEST_CLAUDE names another than the installed one), which talks to a peer on the loopback. Everything is
+made in a temporary folder. Exits 0 when it measured, whatever the figures are.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.bench import bus, figures, memory, message, queue, start
+from tests.bench import bus, figures, memory, message, queue, start, system
 from tests.bench.figures import Figure
 from tests.bench.stage import Stage, Unfit
 
@@ -26,6 +26,7 @@ GROUPS: dict[str, tuple[str, Callable[[Stage, int], list[Figure]]]] = {
     "bus": ("bus round trip", bus.measure),
     "memory": ("resident memory", memory.measure),
     "start": ("start", start.measure),
+    "system": ("installed under systemd", system.measure),
 }
 _ROUNDS = 10
 _QUICK = 2

@@ -20,7 +20,7 @@ REFUSED = {
     "ProtectSystem", "ProtectHome", "PrivateTmp", "PrivateDevices", "PrivateMounts", "PrivateIPC", "PrivateNetwork",
     "PrivateUsers", "ProtectClock", "ProtectHostname", "ProtectKernelTunables", "ProtectKernelModules",
     "ProtectKernelLogs", "ProtectControlGroups", "ProtectProc", "ProcSubset", "ReadWritePaths", "InaccessiblePaths",
-    "TemporaryFileSystem", "KeyringMode", "MemoryMax", "OOMPolicy",
+    "TemporaryFileSystem", "BindPaths", "BindReadOnlyPaths", "KeyringMode", "MemoryMax", "OOMPolicy",
 }  # fmt: skip
 
 _PLACES = (

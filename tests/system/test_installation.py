@@ -136,7 +136,11 @@ def test_a_service_is_hardened(machine: Machine, unit: str) -> None:
 
     found = re.search(r"Overall exposure level for \S+: ([\d.]+)", said)
     assert found is not None, said
-    assert float(found[1]) < _HIGHEST_EXPOSURE, [line for line in said.splitlines() if line.lstrip().startswith("✗")]
+    # Where there is no Landlock the agent's unit is let into a user namespace of its own, which costs 0.5.
+    lent = 0.5 if unit.startswith("herald-agent@") and not machine.system.landlock else 0.0
+    assert float(found[1]) < _HIGHEST_EXPOSURE + lent, [
+        line for line in said.splitlines() if line.lstrip().startswith("✗")
+    ]
 
 
 def test_systemd_finds_nothing_wrong_with_the_units(machine: Machine) -> None:
