@@ -143,10 +143,11 @@ def test_what_an_agent_leaves_behind_is_gone_when_its_run_ends(ledger: Ledger) -
 
 @pytest.mark.parametrize("hook", ["pre-receive", "post-receive"])
 def test_a_push_whose_unit_is_killed_is_made_once(ledger: Ledger, hook: str) -> None:
+    task = ledger.hold(f"pushed-{hook}")
     ledger.release(f"pushed-{hook}")
-    assert ledger.bus.ended(ledger.hold(f"pushed-{hook}")) == "done"
+    assert ledger.bus.ended(task) == "done"
     [proposal] = ledger.bus.proposals(open=True)
-    before = ledger.remote.updates()
+    before = ledger.pushes()
     reached, go = ledger.remote.hold(hook)
     ledger.bus.vote()
     ledger.machine.wait_for(lambda: ledger.machine.exists(reached), f"{hook} is reached")
@@ -156,7 +157,7 @@ def test_a_push_whose_unit_is_killed_is_made_once(ledger: Ledger, hook: str) -> 
 
     ledger.remote.sh(f": >{go}")
     assert ledger.bus.settled(proposal["id"]) == "pushed"
-    assert len(ledger.remote.updates()) == len(before) + 1
+    assert len(ledger.pushes()) == len(before) + 1
     ledger.machine.wait_for(lambda: instances(ledger, "herald-git@*") == [], "no git unit is left")
     ledger.remote.accept()
 

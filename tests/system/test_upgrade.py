@@ -189,6 +189,19 @@ def test_installing_the_same_again_restarts_nothing_and_changes_nothing(
     assert machine.sh(_LISTING) == files
 
 
+def test_restarting_the_target_again_and_again_ends_no_socket_for_good(fresh: Machine) -> None:
+    for _ in range(8):  # systemd's own limit is five starts in ten seconds
+        fresh.systemctl("restart", "--no-block", "herald.target")
+        fresh.systemctl("restart", *_SOCKETS)
+
+    fresh.systemctl("start", "herald.target")
+    fresh.wait_for(
+        lambda: {fresh.show(unit)["ActiveState"] for unit in (*_SOCKETS, *_SERVICES)} == {"active"}, "all run"
+    )
+    assert Bus(fresh).status()["queued"] == 0
+    assert fresh.systemctl("list-units", "--failed", "--no-legend") == ""
+
+
 @pytest.mark.parametrize("options", [(), ("--with-claude",), ("--uninstall",), ("--uninstall", "--purge")], ids=str)
 def test_a_dry_run_says_its_commands_and_changes_nothing(
     machine: Machine, bus: Bus, upgraded: Upgraded, options: tuple[str, ...]

@@ -115,6 +115,7 @@ def test_names_are_the_same_everywhere(path: Path) -> None:
 @pytest.mark.parametrize("path", SOCKETS, ids=lambda path: path.name)
 def test_no_socket_ends_for_good(path: Path) -> None:
     assert value(path, "Socket", "TriggerLimitIntervalSec") == "0"
+    assert value(path, "Unit", "StartLimitIntervalSec") == "0"
     assert value(path, "Socket", "RemoveOnStop") == "yes"
     assert value(path, "Unit", "PartOf") == "herald.target"
     assert bool(value(path, "Socket", "MaxConnections")) == (path.with_name(f"{path.stem}@.service") in TEMPLATES)
