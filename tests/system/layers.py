@@ -117,5 +117,6 @@ def _remove_others(system: System, folder: Path) -> None:
                 stack.enter_context(locked(used, wait=False))
             except BlockingIOError:
                 continue
+            (other / "complete").unlink(missing_ok=True)  # or what a kill leaves of it would be taken for a layer
             shutil.rmtree(other)
             used.unlink()
