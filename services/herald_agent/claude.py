@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from herald import claudecode
-from herald_agent import process, standin, watchdog
+from herald import claudecode, watchdog
+from herald_agent import process, standin
 from herald_agent.environment import Environment
 from herald_agent.output import Log
 from herald_agent.stop import StopSignal
@@ -61,7 +61,8 @@ def command() -> tuple[str, ...]:
     if is_standin():
         return (sys.executable, "-I", "-S", standin.__file__)
     path = claudecode.find()
-    return (path,) if path else ()
+    # Not a link to it: what lies beside the link may be hidden from the run.
+    return (os.path.realpath(path),) if path else ()
 
 
 def converse(order: Order, log: Log, control: int, stop: StopSignal) -> Finished:

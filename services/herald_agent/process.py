@@ -12,9 +12,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from herald import journal
+from herald import journal, watchdog
 from herald.errors import Failed
-from herald_agent import watchdog
 from herald_agent.stop import Stopped, StopSignal
 
 _PR_SET_PDEATHSIG = 1

@@ -4,7 +4,7 @@ import difflib
 import os
 from typing import NamedTuple, TypeVar
 
-from herald import signature
+from herald import signature, watchdog
 from herald.interfaces.config import Problem
 from herald_config import document, project_file, server_file
 from herald_config.document import Document
@@ -43,6 +43,7 @@ def load(folder: str) -> Sources:
     projects: list[Project] = []
     for path in _files(folder, problems):
         file = os.path.join(folder, path)
+        watchdog.feed()
         try:
             found = document.read(file)
             if path == signature.SERVER_FILE:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from herald import durable, names
+from herald import durable, names, watchdog
 from herald.errors import Busy, Unavailable
 from herald.snapshot import EMPTY, Snapshot, decode, encode
 from herald_config.remotes import Kept
@@ -120,6 +120,7 @@ def _lock(fd: int) -> None:
         except BlockingIOError as error:
             if time.monotonic() > until:
                 raise Busy("another reload has not ended yet; try again in a moment") from error
+        watchdog.feed()
         time.sleep(0.02)
 
 

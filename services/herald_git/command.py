@@ -9,7 +9,7 @@ import signal
 import time
 from typing import NamedTuple
 
-from herald import names
+from herald import names, watchdog
 from herald.errors import Failed, Unavailable
 
 _KEPT = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY")
@@ -124,8 +124,9 @@ def _exchange(feed: int, given: bytes, outputs: tuple[int, int], until: float) -
     waiting = {feed, *outputs}
     try:
         while waiting:
-            ready = poll.poll(max(0.0, until - time.monotonic()) * 1000)
-            if not ready:
+            watchdog.feed()
+            ready = poll.poll(watchdog.wait(until - time.monotonic()))
+            if not ready and time.monotonic() >= until:
                 raise TimeoutError
             for fd, _ in ready:
                 if fd == feed:
@@ -155,8 +156,10 @@ def _written(fd: int, data: memoryview) -> memoryview:
 
 
 def _wait(handle: int, until: float) -> None:
-    if not select.select([handle], [], [], max(0.0, until - time.monotonic()))[0]:
-        raise TimeoutError
+    while not select.select([handle], [], [], watchdog.wait(until - time.monotonic()) / 1000)[0]:
+        watchdog.feed()
+        if time.monotonic() >= until:
+            raise TimeoutError
 
 
 def _close(*descriptors: int) -> None:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from herald import durable, journal, names
+from herald import durable, journal, names, watchdog
 from herald.errors import Busy, Failed
 from herald_git import command
 from herald_git.command import Outcome
@@ -174,6 +174,7 @@ def _take(lock: int, project: str) -> None:
         except BlockingIOError as error:
             if time.monotonic() >= until:
                 raise Busy(f"another fetch or push of project {project} is still going on; try again") from error
+            watchdog.feed()
             time.sleep(_LOCK_POLL)
         else:
             return

@@ -21,6 +21,7 @@ from pathlib import Path
 from herald import names, snapshot
 from herald.bus import blocking
 from herald_agent import claude, environment
+from herald_agent.process import stay_free
 from herald_agent.prompt import plain
 from herald_worker import prompt
 from tests.bench.figures import Aim, Figure, interleaved
@@ -134,6 +135,7 @@ class _Path:
             resume=False,
             may_commit=True,
             until=0.0,
+            confine=stay_free,
         )
         message = {"type": "user", "message": {"role": "user", "content": order.prompt}}
         arguments = claude._arguments(order)

@@ -153,7 +153,7 @@ def test_a_file_that_herald_cannot_read_is_told_with_what_to_do(
     machine.sh(command.replace("sudo ", ""))  # which is not installed, and asks nothing of root
 
     machine.wait_for(lambda: "closed" in bus.projects(), "it is in force")
-    assert bus.status()["config_errors"] == []
+    machine.wait_for(lambda: not bus.status()["config_errors"], "it is mended")
     machine.run("rm", file)
     machine.wait_for(lambda: bus.projects() == ["demo"], "it is gone")
 

@@ -14,7 +14,7 @@ from tests.support.anthropic import Api
 from tests.system.conftest import Site
 from tests.system.ledger import Going, Ledger, instances, of_site
 
-_WATCHDOG = 3.0
+_WATCHDOG = 5.0
 _RUNAWAYS = ("setsid sleep 4001", "(trap '' TERM HUP INT; sleep 4002)", "(setsid sleep 4003 &)", "nohup sleep 4004")
 """Started in the background, all of these go on when whoever started them has ended."""
 
@@ -155,6 +155,7 @@ def test_a_push_whose_unit_is_killed_is_made_once(ledger: Ledger, hook: str) -> 
 
     _kill(ledger, unit)
 
+    ledger.machine.wait_for(lambda: unit not in instances(ledger, "herald-git@*"), "that unit is gone")
     ledger.remote.sh(f": >{go}")
     assert ledger.bus.settled(proposal["id"]) == "pushed"
     assert len(ledger.pushes()) == len(before) + 1
@@ -176,6 +177,46 @@ def test_a_compile_that_is_killed_is_made_again(ledger: Ledger) -> None:
     ledger.machine.wait_for(
         lambda: '"changed"' in ledger.machine.read("/var/lib/herald/config/snapshot.json"), "the change is in force"
     )
+    ledger.machine.write(file, before, mode=0o640, owner="root:herald")
+
+
+def test_a_frozen_act_with_the_remote_is_ended_and_made_again(ledger: Ledger) -> None:
+    task = ledger.hold("pushed-frozen")
+    ledger.release("pushed-frozen")
+    assert ledger.bus.ended(task) == "done"
+    [proposal] = ledger.bus.proposals(open=True)
+    before = ledger.pushes()
+    reached, go = ledger.remote.hold("pre-receive")
+    with _short_watchdog(ledger, "herald-git@.service"):
+        ledger.bus.vote()
+        ledger.machine.wait_for(lambda: ledger.machine.exists(reached), "the hook is reached")
+        [unit] = instances(ledger, "herald-git@*")
+
+        ledger.machine.kill(ledger.machine.main_pid(unit), SIGSTOP)
+
+        ledger.machine.wait_for(lambda: unit not in instances(ledger, "herald-git@*"), "the frozen unit is gone")
+    ledger.remote.sh(f": >{go}")
+    assert ledger.bus.settled(proposal["id"]) == "pushed"
+    assert len(ledger.pushes()) == len(before) + 1
+    ledger.remote.accept()
+
+
+def test_a_frozen_compile_is_ended_and_made_again(ledger: Ledger) -> None:
+    lock = ledger.machine.popen("flock", "--no-fork", "/var/lib/herald/config/lock", "sleep", "60")
+    file = "/etc/herald/projects/demo.yaml"
+    before = ledger.machine.read(file)
+    with _short_watchdog(ledger, "herald-config@.service"):
+        ledger.machine.write(file, f"{before}display_name: thawed\n", mode=0o640, owner="root:herald")
+        [unit] = ledger.machine.wait_for(lambda: instances(ledger, "herald-config@*"), "a compile has begun")
+        ledger.machine.wait_for_unit(unit)
+
+        ledger.machine.kill(ledger.machine.main_pid(unit), SIGSTOP)
+        lock.kill()
+        lock.wait()
+
+        ledger.machine.wait_for(
+            lambda: '"thawed"' in ledger.machine.read("/var/lib/herald/config/snapshot.json"), "the change is in force"
+        )
     ledger.machine.write(file, before, mode=0o640, owner="root:herald")
 
 

@@ -38,6 +38,8 @@ STATUS = Status(
     config_generation=4,
     config_errors=[],
     gateway_backlog=0,
+    missing=[],
+    not_held=[],
 )
 
 

@@ -1,4 +1,4 @@
-"""Signs of life for the service manager, from every loop that waits: a driver that is frozen gives none."""
+"""Signs of life of the units that are started for one act, from every loop that waits: a frozen one gives none."""
 
 import os
 import time
