@@ -178,6 +178,7 @@ def test_uninstalling_leaves_the_state_alone_and_a_second_installation_finds_it(
     bus = Bus(fresh)
     task = bus.enqueue("say hello")
     assert bus.ended(task) == "done"
+    fresh.wait_for(lambda: fresh.sh("ls /var/lib/herald/worker/runs") == "", "the files of the run are gone")
     snapshot = fresh.sh("find /var/lib/herald /etc/herald /srv/herald -printf '%p %y %m\\n' | sort")
 
     layers.install(fresh, "--uninstall")
