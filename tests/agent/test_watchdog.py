@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.agent.place import Place
+from tests.support import processes
 
 
 @pytest.fixture
@@ -47,13 +48,14 @@ def test_a_long_git_command_is_no_frozen_driver(place: Place, manager: socket.so
     programs = place.folder / "bin"
     programs.mkdir()
     slow = programs / "git"
-    slow.write_text(f'#!/bin/sh\ncase "$*" in *worktree\\ add*) sleep 3;; esac\nexec {shutil.which("git")} "$@"\n')
+    late = f": >{place.folder}/slow; sleep 3"
+    slow.write_text(f'#!/bin/sh\ncase "$*" in *worktree\\ add*) {late};; esac\nexec {shutil.which("git")} "$@"\n')
     slow.chmod(0o755)
     place.environment["PATH"] = f"{programs}:{place.environment['PATH']}"
     instance, files = place.start("say hi", notify=place.folder / "notify")
     instance.receive()
-    time.sleep(0.5)
-    signs(manager, 0.0)
+    processes.wait_for((place.folder / "slow").exists, "the long command has begun")
+    signs(manager, 0.2)  # those from before
     assert signs(manager, 2.0) >= 5
     assert files.read("log").count("session") == 0  # the agent had not begun
     assert instance.receive() == {"parameters": {"state": "ended"}}

@@ -18,6 +18,16 @@ def test_a_service_is_ready_when_it_serves_and_says_what_it_does(stage: Stage) -
     assert blocking.call("worker", "Echo", {"text": "x"}, deadline=1.0)["text"] == "x"
 
 
+def test_what_a_service_says_of_itself_follows_a_change_and_not_the_clock(stage: Stage) -> None:
+    manager = stage.manager()
+    stage.serve(NOTIFY_SOCKET=str(manager.path))
+    manager.hear("STATUS=")
+
+    blocking.call("worker", "Append", {"key": "first"}, deadline=1.0)
+
+    assert manager.hear("STATUS=", 5.0) == "STATUS=on duty, 1 events"  # by the clock it is every ten seconds
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_service_that_is_asked_to_stop_stops_at_once_and_quietly(stage: Stage, number: signal.Signals) -> None:
     manager = stage.manager()

@@ -23,10 +23,10 @@ from tests.shared.interface import Content, Count, Echo, Health, Item, Tick, Tri
 
 
 class Implementation(Trial):
-    def __init__(self, folder: Path, database: Database) -> None:
+    def __init__(self, folder: Path, database: Database, log: events.EventLog) -> None:
         self._folder = folder
         self._database = database
-        self._log = events.EventLog(database)
+        self._log = log
 
     async def Echo(
         self,
@@ -126,17 +126,19 @@ async def main(service: Service) -> None:
     async def duty() -> str:
         if hangs.exists():
             await asyncio.Event().wait()
-        return "on\nduty"
+        newest = await log.newest()
+        return f"on\nduty, {newest} events" if newest else "on\nduty"
 
     async def reload() -> None:
         journal.info("reloaded")
 
+    database = await service.database("trial.sqlite", [events.SCHEMA])
+    log = events.EventLog(database, service.changed)
     service.duty(duty)
     service.on_reload(reload)
     if "TRIAL_DIES" in os.environ:
         service.task(_die(float(os.environ["TRIAL_DIES"])), "dying")
-    database = await service.database("trial.sqlite", [events.SCHEMA])
-    service.serve(Trial, Implementation(Path(service.state), database))
+    service.serve(Trial, Implementation(Path(service.state), database, log))
     if service.once:
         service.stopping.set()
 
