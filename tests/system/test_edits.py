@@ -86,6 +86,7 @@ def test_a_compiler_that_is_killed_keeps_no_edit_from_being_in_force(machine: Ma
         )
 
         wait_until_shown(machine, bus, "After a kill")
+    machine.wait_for(told.in_journal, "the kill is told, which on a busy machine comes after the next compile")
     [entry] = told.in_journal()
     assert entry["HERALD_UNIT"].startswith("herald-config@")
     assert "killed by SIGKILL" in entry["MESSAGE"]
