@@ -50,6 +50,10 @@ class GatewayService(Gateway):
         last: bool = False,
         file_name: str | None = None,
         file: FileDescriptor | None = None,
+        task: str | None = None,
+        ends: str | None = None,
+        proposal: str | None = None,
+        votable: bool = False,
     ) -> None:
         if not 0 < len(key) <= _LONGEST_KEY:
             raise Invalid(f"the key of a post has 1 to {_LONGEST_KEY} characters")
@@ -64,11 +68,35 @@ class GatewayService(Gateway):
             last=last,
             file_name=file_name or "",
             content=None if file is None else await _content_of(file),
+            task=task or "",
+            ends=ends or "",
+            proposal=proposal or "",
+            votable=votable,
         )
         await self._outbox.post(draft)
 
-    async def ShowProgress(self, *, project: str, task: str, text: str) -> None:
-        self._outbox.progress(Progress(project=project, task=task, text=text))
+    async def ShowProgress(
+        self,
+        *,
+        project: str,
+        task: str,
+        text: str,
+        answers: str = "",
+        started_at: str = "",
+        tokens: int = 0,
+        cost_usd: float = 0.0,
+    ) -> None:
+        self._outbox.progress(
+            Progress(
+                project=project,
+                task=task,
+                text=text,
+                answers=answers,
+                started_at=started_at,
+                tokens=tokens,
+                cost_usd=cost_usd,
+            )
+        )
 
     async def ListPosts(self, *, project: str | None = None, since: int = 0, limit: int = 50) -> list[PostEntry]:
         return await self._outbox.after(since, limit, project)
@@ -80,6 +108,9 @@ class GatewayService(Gateway):
             chat=self._terminal.name,
             posts=waiting.posts,
             messages=waiting.messages,
+            connection="",
+            latency=-1.0,
+            outbox=0,
         )
 
     async def Watch(self, *, since: int) -> AsyncIterator[Watched]:

@@ -11,11 +11,26 @@ from typing import NamedTuple, Protocol
 from herald.interfaces.gateway import Progress, Said
 
 
+class Origin(NamedTuple):
+    """Where in Discord something was said. `channel` is the thread when it was in one, `parent` then its channel.
+
+    `message` is empty for a slash command; `interaction` is its id, empty for everything else.
+    """
+
+    guild: str
+    channel: str
+    parent: str
+    message: str
+    interaction: str = ""
+
+
 class Message(NamedTuple):
     """What a person said in a channel. A reaction is a message whose text is the emoji alone.
 
     `key` is the chat's own id of it, so the same message found twice is taken once. `project` is the channel's,
-    empty in the system channel. `author` is the person's id (`unix:NAME`), `name` is for people only.
+    empty in the system channel. `author` is the person's id (`unix:NAME`, `discord:ID`), `name` is for people only.
+    `proposal` is what a vote is on, empty: the newest; `withdrawn`: it is taken back. `replies_to` is the task whose
+    message was replied to. `attachments` is the path of a tar of them. `refusal`: why it is not acted on, to be said.
     """
 
     key: str
@@ -23,6 +38,12 @@ class Message(NamedTuple):
     author: str
     name: str
     text: str
+    origin: Origin | None = None
+    proposal: str = ""
+    withdrawn: bool = False
+    replies_to: str = ""
+    attachments: str = ""
+    refusal: str = ""
 
 
 class Inbox(Protocol):

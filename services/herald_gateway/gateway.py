@@ -6,7 +6,7 @@ from herald.errors import Unavailable
 from herald.interfaces.gateway import Gateway
 from herald.service import Service
 from herald.snapshot import Current
-from herald_gateway import records
+from herald_gateway import records, schema
 from herald_gateway.alerts import Alerts
 from herald_gateway.api import GatewayService, describe
 from herald_gateway.handover import Handover
@@ -18,7 +18,7 @@ from herald_gateway.terminal import Terminal
 
 async def main(service: Service) -> None:
     """Open the state, hand over what waits from before, serve."""
-    database = await service.database("gateway.sqlite", records.MIGRATIONS)
+    database = await service.database("gateway.sqlite", schema.MIGRATIONS)
     snapshot = Current()
     outbox = Outbox(database, _files_folder(service))
     terminal = Terminal(outbox)

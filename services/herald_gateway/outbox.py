@@ -32,6 +32,10 @@ class Draft(NamedTuple):
     last: bool = False
     file_name: str = ""
     content: str | None = None
+    task: str = ""
+    ends: str = ""
+    proposal: str = ""
+    votable: bool = False
 
 
 class Outbox:
@@ -66,6 +70,10 @@ class Outbox:
             answers=draft.answers,
             last=draft.last,
             at=now(),
+            task=draft.task,
+            ends=render_line(draft.ends),
+            proposal=draft.proposal,
+            votable=draft.votable,
         )
         await self._database.write(lambda connection: records.log_post(connection, post))
         for chat in self._chats:
@@ -73,7 +81,7 @@ class Outbox:
 
     def progress(self, progress: Progress) -> None:
         """Show what a task is doing; nothing is kept."""
-        shown = Progress(project=progress["project"], task=progress["task"], text=render_line(progress["text"]))
+        shown = Progress(**{**progress, "text": render_line(progress["text"])})
         for chat in self._chats:
             chat.progressed(shown)
 

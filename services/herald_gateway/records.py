@@ -10,42 +10,6 @@ from typing import Literal, NamedTuple
 
 from herald.interfaces.gateway import PostEntry, PostKind
 
-MIGRATIONS = (
-    """
-    CREATE TABLE messages (
-        seq INTEGER PRIMARY KEY AUTOINCREMENT,
-        key TEXT NOT NULL UNIQUE,
-        project TEXT NOT NULL,
-        author TEXT NOT NULL,
-        name TEXT NOT NULL,
-        text TEXT NOT NULL,
-        at TEXT NOT NULL,
-        kind TEXT NOT NULL,
-        lane TEXT NOT NULL,
-        refusal TEXT NOT NULL,
-        seen_post INTEGER NOT NULL,
-        state TEXT NOT NULL DEFAULT 'recorded'
-    );
-    CREATE INDEX messages_waiting ON messages (lane, seq) WHERE state <> 'done';
-    CREATE INDEX messages_channel ON messages (project, seq);
-    CREATE TABLE posts (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        key TEXT NOT NULL,
-        revision INTEGER NOT NULL,
-        project TEXT NOT NULL,
-        kind TEXT NOT NULL,
-        identity TEXT NOT NULL,
-        text TEXT NOT NULL,
-        plain TEXT NOT NULL,
-        file TEXT NOT NULL,
-        answers TEXT NOT NULL,
-        last INTEGER NOT NULL,
-        at TEXT NOT NULL,
-        UNIQUE (key, revision)
-    );
-    CREATE INDEX posts_channel ON posts (project, id);
-    """,
-)
 
 MessageKind = Literal["task", "command", "vote"]
 
@@ -95,6 +59,10 @@ class NewPost(NamedTuple):
     answers: str
     last: bool
     at: str
+    task: str = ""
+    ends: str = ""
+    proposal: str = ""
+    votable: bool = False
 
 
 class Waiting(NamedTuple):
@@ -116,7 +84,7 @@ class Line(NamedTuple):
 
 
 _MESSAGE = ", ".join(Recorded._fields)
-_POST = "id, key, revision, project, kind, identity, text, file, answers, last, at"
+_POST = "id, key, revision, project, kind, identity, text, file, answers, last, at, task, ends, proposal, votable"
 
 
 def record(connection: sqlite3.Connection, message: NewMessage) -> Recorded:
@@ -212,4 +180,4 @@ def history_before(connection: sqlite3.Connection, project: str, message: Record
 
 def _post_of(row: tuple[object, ...]) -> PostEntry:
     post = dict(zip(_POST.split(", "), row, strict=True))
-    return PostEntry(**{**post, "last": bool(post["last"])})  # type: ignore[typeddict-item]
+    return PostEntry(**{**post, "last": bool(post["last"]), "votable": bool(post["votable"])})  # type: ignore[typeddict-item]

@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator
 from typing import Literal
 
+from asyncvarlink import FileDescriptor
+
 from herald import events, journal
 from herald.bus import callers, limits
 from herald.database import Database
@@ -56,6 +58,8 @@ class WorkerApi(worker.Worker):
         kind: Kind = "operator",
         author: Author | None = None,
         history: list[Quote] | None = None,
+        replies_to: str | None = None,
+        attachments: FileDescriptor | None = None,
     ) -> Enqueued:
         _check_key(key)
         found = self._project(project)
@@ -73,10 +77,17 @@ class WorkerApi(worker.Worker):
         self._runner.queued()
         return enqueued
 
-    async def Cancel(self, *, project: str | None = None, task: str | None = None, running: bool = False) -> Task:
+    async def Cancel(
+        self,
+        *,
+        project: str | None = None,
+        task: str | None = None,
+        running: bool = False,
+        author: Author | None = None,
+    ) -> Task:
         if project is None and task is None:
             raise Invalid("name a project or a task")
-        speaker = self._speaker(None)
+        speaker = self._speaker(author)
         if task is not None:
             project = (await self._database.read(lambda connection: tasks.row_of(connection, task)))["project"]
         elif project is not None:

@@ -47,7 +47,9 @@ def enqueue(connection: sqlite3.Connection, new: NewTask) -> Enqueued:
     """Put a task into the queue, once for each key."""
     known = connection.execute("SELECT id, rank, state FROM tasks WHERE key = ?", (new.key,)).fetchone()
     if known is not None:
-        return Enqueued(task=str(known["id"]), created=False, ahead=_ahead(connection, known["rank"], known["id"]))
+        return Enqueued(
+            task=str(known["id"]), created=False, ahead=_ahead(connection, known["rank"], known["id"]), steered=False
+        )
     cursor = connection.execute(
         "INSERT INTO tasks (key, project, kind, rank, text, author_id, author_name, history, state, created_at)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?)",
@@ -65,7 +67,7 @@ def enqueue(connection: sqlite3.Connection, new: NewTask) -> Enqueued:
     )
     task = cursor.lastrowid or 0
     events.append(connection, "task.queued", project=new.project, task=str(task), kind_of_task=new.kind)
-    return Enqueued(task=str(task), created=True, ahead=_ahead(connection, _RANKS[new.kind], task))
+    return Enqueued(task=str(task), created=True, ahead=_ahead(connection, _RANKS[new.kind], task), steered=False)
 
 
 def _ahead(connection: sqlite3.Connection, rank: int, task: int) -> int:

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 from herald import names
 from herald.errors import NotFound, Unavailable
 
-FORMAT = 1
+FORMAT = 2
 _FILE = "snapshot.json"
 
 Role = Literal["reader", "operator", "approver"]
@@ -43,6 +43,30 @@ class Project(NamedTuple):
     push_requires_approval: bool
     branch_prefix: str
     remote: str
+    webhook_url: str = ""
+    webhook_avatar_url: str = ""
+    replies: Literal["steer", "queue"] = "queue"
+    threads: Literal["off", "task"] = "off"
+    compose_path: str = ""
+    auto_deploy_on_push: bool = False
+
+
+class Discord(NamedTuple):
+    """Where in Discord Herald speaks. `api` and `gateway` are empty unless another server is to be used."""
+
+    guild_id: str = ""
+    system_channel: str = ""
+    work_channel: str = ""
+    api: str = ""
+    gateway: str = ""
+
+
+class Deploy(NamedTuple):
+    """How containers are started: the compose command, the container socket, the longest time in seconds."""
+
+    command: str = "docker compose"
+    socket: str = "/var/run/docker.sock"
+    time_limit: float = 900.0
 
 
 class Snapshot(NamedTuple):
@@ -56,6 +80,9 @@ class Snapshot(NamedTuple):
     """seconds"""
     operators: tuple[Operator, ...]
     projects: dict[str, Project]
+    projects_root: str = "/srv/herald/repos"
+    discord: Discord = Discord()
+    deploy: Deploy = Deploy()
 
     def project(self, name: str) -> Project:
         """The project of that name. Raises NotFound that names the known ones."""
@@ -72,6 +99,8 @@ def encode(snapshot: Snapshot) -> bytes:
     body["format"] = FORMAT
     body["operators"] = [operator._asdict() for operator in snapshot.operators]
     body["projects"] = {name: project._asdict() for name, project in snapshot.projects.items()}
+    body["discord"] = snapshot.discord._asdict()
+    body["deploy"] = snapshot.deploy._asdict()
     text = json.dumps(body, sort_keys=True, separators=(",", ":"))
     return b'{"crc32":%d,"body":%s}\n' % (zlib.crc32(text.encode()), text.encode())
 
@@ -95,7 +124,8 @@ def _of(body: dict[str, Any]) -> Snapshot:
     operators = tuple(Operator(**{**each, "projects": tuple(each["projects"])}) for each in body["operators"])
     projects = {name: Project(**each) for name, each in body["projects"].items()}
     rest = {key: value for key, value in body.items() if key != "format"}
-    return Snapshot(**{**rest, "operators": operators, "projects": projects})
+    server = {"discord": Discord(**body["discord"]), "deploy": Deploy(**body["deploy"])}
+    return Snapshot(**{**rest, **server, "operators": operators, "projects": projects})
 
 
 EMPTY = Snapshot(0, "", "", 1, 1800.0, (), {})

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from herald_gateway import records
+from herald_gateway import records, schema
 from herald_gateway.history import CHARACTERS, MESSAGES, quotes_of
 from herald_gateway.records import Line, NewMessage, NewPost, Recorded
 
@@ -11,7 +11,7 @@ from herald_gateway.records import Line, NewMessage, NewPost, Recorded
 @pytest.fixture
 def connection() -> Iterator[sqlite3.Connection]:
     made = sqlite3.connect(":memory:", isolation_level=None)
-    for script in records.MIGRATIONS:
+    for script in schema.MIGRATIONS:
         made.executescript(script)
     yield made
     made.close()

@@ -35,6 +35,12 @@ class Checked(TypedDict):
     not_held: list[str]
 
 
+class Cloned(TypedDict):
+    """`created` is false when the clone was there already."""
+
+    created: bool
+
+
 class Begun(TypedDict):
     """`started`: the run has its locks and goes on, whatever happens to the caller."""
 
@@ -77,15 +83,25 @@ class Agent(Interface, interface="io.herald.Agent"):
         pack: FileDescriptor,
         log: FileDescriptor,
         control: FileDescriptor,
+        attachments: FileDescriptor,
+        bootstrap: bool = False,
     ) -> AsyncIterator[Begun]:
         """Run the agent once. `started` is answered once all locks are held, `ended` when the result is on disk.
 
         `deadline` is in seconds from now. `base` is the commit to start from; `base_pack` holds what the clone may
-        lack of it (may be empty). All descriptors are regular files of the caller. Busy, Conflict, Invalid before
+        lack of it (may be empty). `attachments` is a tar of regular files, empty if there are none. `bootstrap`: the
+        templates that are missing are committed first. All descriptors are regular files of the caller. Busy, Conflict, Invalid before
         `started`; afterwards everything is in the result file.
         """
         raise NotImplementedError
         yield
+
+    async def Clone(self, *, project: str, branch: str, head: str, pack: FileDescriptor) -> Cloned:
+        """Make the clone at the project's path: `head` from the pack, checked out as `branch`, with the remote's URL.
+
+        Conflict when something else is there.
+        """
+        raise NotImplementedError
 
     async def Discard(self, *, project: str, branch: str, head: str) -> Discarded:
         """Delete a branch of the clone and its worktree, unless it holds commits beyond `head`."""

@@ -26,6 +26,13 @@ class Compiled(TypedDict):
     notices: list[str]
 
 
+class Setting(TypedDict):
+    """One key of a project file: `key` is a dotted path (`git.remote`), `value` is JSON as text; `null` removes it."""
+
+    key: str
+    value: str
+
+
 class Config(Interface, interface="io.herald.Config"):
     """The compiler of the configuration."""
 
@@ -35,4 +42,18 @@ class Config(Interface, interface="io.herald.Config"):
 
     async def Reload(self) -> Compiled:
         """Validate and, if nothing is wrong, put the new snapshot in force."""
+        raise NotImplementedError
+
+    async def AddProject(self, *, name: str, settings: list[Setting]) -> Compiled:
+        """Write projects/NAME.yaml and put it in force. Validated first; nothing is written when a problem is found.
+
+        Conflict when there is a project of that name: `SetProject` changes it.
+        """
+        raise NotImplementedError
+
+    async def SetProject(self, *, name: str, settings: list[Setting]) -> Compiled:
+        """Change keys of a project's file and put it in force; every other byte of it stays as it is.
+
+        Validated first; nothing is written when a problem is found. Conflict when the file was changed meanwhile.
+        """
         raise NotImplementedError

@@ -20,7 +20,10 @@ class Said(TypedDict):
 
 class PostEntry(TypedDict):
     """One post. An `edit` of an earlier post repeats its key with a new revision. `answers` names the message
-    that this post answers; `last` says that nothing further will answer it. `file` is a path, empty without one."""
+    that this post answers; `last` says that nothing further will answer it. `file` is a path, empty without one.
+
+    `task` is what it tells of, `ends` the line with which the task's progress ends (empty: it goes on). `proposal` is
+    that of a card, `votable` whether it can be voted on."""
 
     id: int
     key: str
@@ -33,14 +36,23 @@ class PostEntry(TypedDict):
     answers: str
     last: bool
     at: str
+    task: str
+    ends: str
+    proposal: str
+    votable: bool
 
 
 class Progress(TypedDict):
-    """What a task is doing now; not kept."""
+    """What a task is doing now; not kept. `answers` is the message that asked for it, `tokens` and `cost_usd` what it
+    has used so far."""
 
     project: str
     task: str
     text: str
+    answers: str
+    started_at: str
+    tokens: int
+    cost_usd: float
 
 
 class Watched(TypedDict):
@@ -51,16 +63,37 @@ class Watched(TypedDict):
 
 
 class Status(TypedDict):
-    """What the gateway is doing. `duty` is one line for people."""
+    """What the gateway is doing. `duty` is one line for people; `outbox` counts the posts that Discord does not have
+    yet; `latency` is that of the connection to Discord in seconds, negative without one."""
 
     duty: str
     chat: str
     posts: int
     messages: int
+    connection: str
+    latency: float
+    outbox: int
+
+
+class Finding(TypedDict):
+    """Something that Herald lacks in Discord. `place` is the application, a server or a channel; `remedy` says where
+    it is given."""
+
+    place: str
+    problem: str
+    remedy: str
+
+
+class Checked(TypedDict):
+    """As whom Herald is connected, which servers and channels were looked at, and what is missing."""
+
+    bot: str
+    places: list[str]
+    findings: list[Finding]
 
 
 class Gateway(Interface, interface="io.herald.Gateway"):
-    """The chat behind one interface; here the terminal, told apart only by who follows it."""
+    """The chat behind one interface: Discord when there is a token, and the terminal for whoever follows it."""
 
     async def Say(self, *, key: str, project: str, text: str) -> Said:
         """A person's message in a project's channel. Answered when it is on disk and taken; same key twice: once."""
@@ -79,6 +112,10 @@ class Gateway(Interface, interface="io.herald.Gateway"):
         last: bool = False,
         file_name: str | None = None,
         file: FileDescriptor | None = None,
+        task: str | None = None,
+        ends: str | None = None,
+        proposal: str | None = None,
+        votable: bool = False,
     ) -> None:
         """Post in a project's channel (empty project: the system channel); answered when it is on disk.
 
@@ -86,7 +123,17 @@ class Gateway(Interface, interface="io.herald.Gateway"):
         """
         raise NotImplementedError
 
-    async def ShowProgress(self, *, project: str, task: str, text: str) -> None:
+    async def ShowProgress(
+        self,
+        *,
+        project: str,
+        task: str,
+        text: str,
+        answers: str = "",
+        started_at: str = "",
+        tokens: int = 0,
+        cost_usd: float = 0.0,
+    ) -> None:
         """Show what a task is doing; replaced by the next one, not kept."""
         raise NotImplementedError
 
@@ -96,6 +143,10 @@ class Gateway(Interface, interface="io.herald.Gateway"):
 
     async def GetStatus(self) -> Status:
         """What the gateway is doing now."""
+        raise NotImplementedError
+
+    async def CheckDiscord(self) -> Checked:
+        """Ask Discord which intents and permissions Herald has where it needs them. Unavailable without a connection."""
         raise NotImplementedError
 
     async def Watch(self, *, since: int) -> AsyncIterator[Watched]:

@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator
 from typing import Literal, TypedDict
 
+from asyncvarlink import FileDescriptor
+
 from herald.interfaces.interface import Interface
 
 Kind = Literal["operator", "tick", "schedule", "autonomy"]
@@ -31,11 +33,14 @@ class Quote(TypedDict):
 
 
 class Enqueued(TypedDict):
-    """`created` is false when the key was known already; `ahead` counts the tasks served before this one."""
+    """`created` is false when the key was known already; `ahead` counts the tasks served before this one.
+
+    `steered`: it became no task of its own but reached the running agent of `task`."""
 
     task: str
     created: bool
     ahead: int
+    steered: bool
 
 
 class Task(TypedDict):
@@ -110,6 +115,30 @@ class Project(TypedDict):
     queued: int
 
 
+class Cloned(TypedDict):
+    """Where a project's clone is, and the remote's default branch; `created` is false when it was there already."""
+
+    path: str
+    branch: str
+    head: str
+    created: bool
+
+
+DeploymentState = Literal["waiting", "deploying", "deployed", "failed", "nothing", "unknown"]
+"""nothing: there is no compose file; unknown: Herald or the machine was stopped in the middle of it."""
+
+
+class Deployment(TypedDict):
+    """One start of a project's containers, at a commit."""
+
+    id: str
+    project: str
+    head: str
+    state: DeploymentState
+    reason: str
+    created_at: str
+
+
 class Event(TypedDict):
     """One row of the event log. `data` is a JSON object as text."""
 
@@ -134,14 +163,42 @@ class Worker(Interface, interface="io.herald.Worker"):
         kind: Kind = "operator",
         author: Author | None = None,
         history: list[Quote] | None = None,
+        replies_to: str | None = None,
+        attachments: FileDescriptor | None = None,
     ) -> Enqueued:
         """Put a task into the queue; answered when it is on disk. The same key twice is one task.
 
-        `author` may be given by the gateway only; for anyone else it is the caller.
+        `author` may be given by the gateway only; for anyone else it is the caller. `replies_to` is a task: while it
+        runs and its project says `replies: steer`, the text reaches its agent instead. `attachments` is a tar of
+        regular files, at most 10 of 10 MB each, which the agent can read and not change.
         """
         raise NotImplementedError
 
-    async def Cancel(self, *, project: str | None = None, task: str | None = None, running: bool = False) -> Task:
+    async def Bootstrap(self, *, key: str, project: str, author: Author | None = None) -> Enqueued:
+        """Queue the first run of a new project: the templates are committed on its branch, the agent introduces
+        itself. The same key twice is one task."""
+        raise NotImplementedError
+
+    async def Clone(self, *, project: str, author: Author | None = None) -> Cloned:
+        """Clone the project's remote to its path, as the agent's user; what is there already stays as it is.
+
+        Conflict when something else is at the path, Failed with the next step when the remote refuses.
+        """
+        raise NotImplementedError
+
+    async def Deploy(self, *, key: str, project: str, author: Author | None = None) -> Deployment:
+        """Start the project's containers from the commit that was pushed last, before the first push from the
+        remote's default branch. Recorded on disk, then answered; its output is posted. The same key twice is one."""
+        raise NotImplementedError
+
+    async def Cancel(
+        self,
+        *,
+        project: str | None = None,
+        task: str | None = None,
+        running: bool = False,
+        author: Author | None = None,
+    ) -> Task:
         """Cancel one task: by id, else the oldest queued one of the project, or with `running` its running one."""
         raise NotImplementedError
 
