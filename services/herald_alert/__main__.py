@@ -6,10 +6,11 @@ SYNOPSIS
 DESCRIPTION
     Run by systemd after each end of a unit of Herald that was no success (ExecStopPost=). Writes one entry with
     priority err to the journal: the unit, the reason in words, where to look, its last lines; and leaves the same as
-    a file, which herald-gateway posts once. The first crash of a unit is told at once, then at most one in 10 minutes
-    with the number of those that were held back; instances of a template count together. Secrets are masked.
+    a file, which herald-gateway posts once; a crash of herald-gateway itself is posted here, by a webhook. The first
+    crash of a unit is told at once, then at most one in 10 minutes with the number of those that were held back;
+    instances of a template count together. Secrets are masked.
 
-    It delays the end of the unit, so everything has a deadline: 10 s in all, 3 s for reading the journal.
+    It delays the end of the unit, so everything has a deadline: 10 s in all, 3 s for the journal, 4 s for the webhook.
 
 ENVIRONMENT
     SERVICE_RESULT, EXIT_CODE, EXIT_STATUS, INVOCATION_ID    from systemd
@@ -18,6 +19,7 @@ ENVIRONMENT
 FILES
     STATE/alert/ID.json         an alert; removed after 7 days, or when there are more than 100
     STATE/alert/throttle.json   when each unit was told of last, and how many crashes were held back since
+    STATE/gateway/alert-webhook the address of the webhook, if there is one
     CONFIG/credentials/*        read to be masked
 
 EXIT STATUS

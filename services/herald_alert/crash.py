@@ -6,7 +6,7 @@ import time
 
 from herald import journal, masking, names
 from herald.alerts import Alert
-from herald_alert import folder, reason, tail, throttle
+from herald_alert import folder, reason, tail, throttle, webhook
 
 _DEADLINE = 10
 """Seconds for everything; below the TimeoutStopSec= of every unit, so that it ends by itself."""
@@ -31,6 +31,8 @@ def tell(unit: str) -> None:
         lines=tuple(lines),
     )
     journal.error("\n".join((alert.text, *lines)), unit=unit)
+    if webhook.posts_for(unit):
+        alert = alert._replace(posted=webhook.post(alert.text, lines))
     folder.leave(place, alert)
 
 

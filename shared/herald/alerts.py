@@ -15,13 +15,16 @@ _MOST_LINES = 100
 
 
 class Alert(NamedTuple):
-    """`text` says what crashed, why, and where to look; `lines` are the last ones of the unit's journal."""
+    """`text` says what crashed, why, and where to look; `lines` are the last ones of the unit's journal.
+
+    `posted`: it is in Discord already."""
 
     id: str
     at: str
     unit: str
     text: str
     lines: tuple[str, ...]
+    posted: bool = False
 
     @property
     def file_name(self) -> str:
@@ -37,7 +40,7 @@ def encode(alert: Alert) -> bytes:
 def decode(name: str, data: bytes) -> Alert:
     """The alert in a file. Raises ValueError when it is none, or not of that name."""
     found: Any = json.loads(data)
-    if not isinstance(found, dict) or not set(Alert._fields) <= set(found):
+    if not isinstance(found, dict) or not {"posted", *found} >= set(Alert._fields):
         raise ValueError("fields are missing")
     lines = found["lines"]
     if not all(isinstance(found[field], str) for field in ("id", "at", "unit", "text")):
@@ -46,4 +49,4 @@ def decode(name: str, data: bytes) -> Alert:
         raise ValueError("its lines are none")
     if f"{found['id']}.json" != name:
         raise ValueError(f"it belongs to {found['id'][:40]!r}")
-    return Alert(found["id"], found["at"], found["unit"], found["text"], tuple(lines))
+    return Alert(found["id"], found["at"], found["unit"], found["text"], tuple(lines), found.get("posted") is True)

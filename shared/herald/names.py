@@ -72,6 +72,11 @@ def snapshot_path() -> str:
     return os.path.join(state_folder(CONFIG), "snapshot.json")
 
 
+def alert_webhook_path() -> str:
+    """The URL by which a crash of the gateway is posted while the gateway cannot; written by the gateway."""
+    return os.path.join(state_folder(GATEWAY), "alert-webhook")
+
+
 def boot_id() -> str:
     """Changes whenever everything that ran before is certainly gone.
 
