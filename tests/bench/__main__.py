@@ -2,10 +2,11 @@
 
     python -m tests.bench [--quick] [--only GROUP] [--json FILE]
 
-Groups: message (a message until the agent's first request), queue, bus, memory, start, system (memory and start inside
-booted machines, for which it takes root). Needs the virtual environment of `./install.sh test`; `message` also Claude
-Code (HERALD_TEST_CLAUDE names another than the installed one), which talks to a peer on the loopback. Everything is
-made in a temporary folder. Exits 0 when it measured, whatever the figures are.
+Groups: message (a message until the agent's first request), queue, bus, memory, start, discord (memory when connected,
+an event until its task starts), system (memory and start inside booted machines, for which it takes root). Needs the
+virtual environment of `./install.sh test`; `message` also Claude Code (HERALD_TEST_CLAUDE names another than the
+installed one), which talks to a peer on the loopback. Everything is made in a temporary folder. Exits 0 when it
+measured, whatever the figures are.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.bench import bus, figures, memory, message, queue, start, system
+from tests.bench import bus, discord, figures, memory, message, queue, start, system
 from tests.bench.figures import Figure
 from tests.bench.stage import Stage, Unfit
 
@@ -26,6 +27,7 @@ GROUPS: dict[str, tuple[str, Callable[[Stage, int], list[Figure]]]] = {
     "bus": ("bus round trip", bus.measure),
     "memory": ("resident memory", memory.measure),
     "start": ("start", start.measure),
+    "discord": ("in Discord", discord.measure),
     "system": ("installed under systemd", system.measure),
 }
 _ROUNDS = 10

@@ -22,7 +22,7 @@ def measure(stage: Stage, rounds: int) -> list[Figure]:
     for _ in range(rounds):
         time.sleep(_SETTLED / rounds)
         for name, pid in processes.items():
-            for kind, value in _resident(pid).items():
+            for kind, value in resident(pid).items():
                 samples.setdefault((name, kind), []).append(value)
     figures = []
     for (name, kind), values in samples.items():
@@ -31,7 +31,7 @@ def measure(stage: Stage, rounds: int) -> list[Figure]:
     return sorted(figures, key=lambda figure: figure.name.rpartition(" ")[2], reverse=True)
 
 
-def _resident(pid: int) -> dict[str, float]:
+def resident(pid: int) -> dict[str, float]:
     """RSS, and PSS, which divides what several processes share."""
     text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
     found = dict(re.findall(r"^(Rss|Pss): +(\d+) kB", text, re.MULTILINE))

@@ -12,7 +12,7 @@ import pytest
 from tests.bench.stage import ROOT
 
 
-@pytest.mark.parametrize("group", ["queue", "bus", "memory", "start"])
+@pytest.mark.parametrize("group", ["queue", "bus", "memory", "start", "discord"])
 def test_a_group_measures_everything_against_its_aims(group: str, tmp_path: Path) -> None:
     file = tmp_path / "figures.json"
     command = [sys.executable, "-m", "tests.bench", "--quick", "--only", group, "--json", str(file)]

@@ -37,6 +37,7 @@ STATUS = Status(
     max_active=1,
     config_generation=4,
     config_errors=[],
+    deployments=0,
     gateway_backlog=0,
     missing=[],
     not_held=[],
