@@ -10,7 +10,7 @@ heraldctl=/usr/local/bin/heraldctl
 ctl=(systemctl)
 runner=(systemd-run -p User=herald-agent)
 journal=(journalctl)
-users=(herald-gateway herald-worker herald-agent herald-git herald-config)
+users=(herald-gateway herald-worker herald-agent herald-git herald-deploy herald-config)
 groups=(herald herald-objects)
 owned=(/var/lib/herald /etc/herald /srv/herald)
 
@@ -73,7 +73,19 @@ make_users() {
     did=yes
     run systemd-sysusers /etc/sysusers.d/herald.conf
   fi
+  join_socket_group
   give_back
+}
+
+# The group of the container socket, where there is one: it is as good as root, so herald-deploy alone becomes a member.
+join_socket_group() {
+  local group=docker
+  if [ -S /var/run/docker.sock ]; then group=$(stat -L -c %G /var/run/docker.sock); fi
+  if [ "$group" = root ] || ! getent group "$group" >/dev/null; then return; fi
+  if [[ " $(id -nG herald-deploy 2>/dev/null || true) " == *" $group "* ]]; then return; fi
+  did=yes
+  note "herald-deploy joins group $group, to use the container socket for !deploy"
+  run usermod -aG "$group" herald-deploy
 }
 
 users_are_there() {

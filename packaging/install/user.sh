@@ -64,7 +64,7 @@ check_manager() {
 # Nobody else may look into them: what is in there says what is worked on, and holds the credentials.
 make_user_folders() {
   local each
-  for each in "$state" "$state"/{config,gateway,worker,agent,git,alert} \
+  for each in "$state" "$state"/{config,gateway,worker,agent,git,deploy,alert} \
     "$config" "$config"/{projects,credentials,schemas}; do
     private_folder "$each"
   done

@@ -9,7 +9,7 @@ Does:     Run drives Claude Code (or the stand-in) once, with a deadline of its 
 Reads:    $CREDENTIALS_DIRECTORY/{snapshot.json,anthropic_api_key,claude_oauth_token}, else config/snapshot.json; the
           clone of the project
 Writes:   the clone of the project; the descriptors of its caller; below $HERALD_STATE/agent: slots/ locks/ checkouts/
-          worktrees/ homes/ login/ tmp/
+          worktrees/ homes/ login/ attachments/ tmp/
 Obeys:    HERALD_AGENT=claude|standin, HERALD_CLAUDE=path of the CLI, HERALD_AGENT_HOME (try mode: the login of the
           user), WATCHDOG_USEC; SIGTERM ends a run within seconds, its outcome is then `stopped`
 Passes:   ANTHROPIC_*, CLAUDE_*, the CLI's own settings, proxies, NODE_EXTRA_CA_CERTS and SSL_CERT_FILE to the agent

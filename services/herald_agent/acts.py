@@ -4,6 +4,7 @@ from typing import Any
 
 from herald.bus.oneshot import Call, Descriptor, Method
 from herald_agent.check import check
+from herald_agent.clone import clone
 from herald_agent.discard import discard
 from herald_agent.prepare import prepare
 from herald_agent.run import run
@@ -15,6 +16,10 @@ def _prepare(call: Call) -> dict[str, Any]:
 
 def _check(_call: Call) -> dict[str, Any]:
     return check()
+
+
+def _clone(call: Call) -> dict[str, Any]:
+    return clone(call.parameters)
 
 
 def _discard(call: Call) -> dict[str, Any]:
@@ -42,7 +47,11 @@ METHODS = {
             "pack": Descriptor,
             "log": Descriptor,
             "control": Descriptor,
+            "attachments": Descriptor,
+            "bootstrap": bool,
         },
+        {"bootstrap": False},
     ),
+    "Clone": Method(_clone, {"project": str, "branch": str, "head": str, "pack": Descriptor}),
     "Discard": Method(_discard, {"project": str, "branch": str, "head": str}),
 }

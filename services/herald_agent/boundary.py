@@ -48,8 +48,11 @@ class Boundary(NamedTuple):
         return self.rights["/"] if path == "/" else self.at(os.path.dirname(path))
 
 
-def draw(settings: Snapshot, project: Project | None, needed: tuple[str, ...], temporary: str = "") -> Boundary:
-    """The boundary of a project's runs; without a project, that of nobody. `needed`: programs, wherever they are."""
+def draw(
+    settings: Snapshot, project: Project | None, needed: tuple[str, ...], temporary: str = "", readable: str = ""
+) -> Boundary:
+    """The boundary of a project's runs; without a project, that of nobody. `needed`: programs, wherever they are;
+    `readable`: a folder that is not hidden, and not to be changed."""
     rights = {"/": READ}
     for path in _hidden(settings):
         _put(rights, path, HIDDEN)
@@ -60,6 +63,8 @@ def draw(settings: Snapshot, project: Project | None, needed: tuple[str, ...], t
         own = [project.path, folder("homes", project.name), folder("worktrees", project.name)]
         for path in (*own, *([temporary] if temporary else [])):
             _put(rights, path, READ | WRITE)
+        if readable:
+            _put(rights, readable, READ)
     for path in (*_NAME_RESOLUTION, "/etc/resolv.conf", *needed):
         if Boundary(rights).at(os.path.realpath(path)) == HIDDEN:
             _put(rights, path, READ)
@@ -81,7 +86,7 @@ def _hidden(settings: Snapshot) -> list[str]:
     ]
     paths += [path for name in ("CREDENTIALS_DIRECTORY", "XDG_RUNTIME_DIR") if (path := os.environ.get(name))]
     if names.mode() == "system":
-        return [*paths, "/home", "/root"]
+        return [*paths, settings.projects_root, "/home", "/root"]
     return [*paths, "/tmp", "/var/tmp", *secrets_of_home()]  # noqa: S108 - other programs leave sockets and secrets there
 
 

@@ -11,17 +11,21 @@ from typing import NamedTuple
 
 from herald import claudecode, watchdog
 from herald_agent import process, standin
+from herald_agent.control import Control
 from herald_agent.environment import Environment
 from herald_agent.output import Log
 from herald_agent.stop import StopSignal
-from herald_agent.stream import Stream
+from herald_agent.stream import Stream, one_line
 
 TOOLS = ("Read", "Write", "Edit", "Bash", "Glob", "Grep", "Task")
 
 _LONGEST_LINE = 64 << 20
 _STDERR_TAIL = 4096
 _TICK = 0.5
-"""Seconds between two looks at the control file, the deadline and the rest."""
+"""Seconds between two looks at the deadline and the rest, also at the control file where it cannot be watched."""
+
+_TAKES_UP = 30.0
+"""Seconds in which the CLI begins a further turn when it was given a message during the one before."""
 
 _PATIENCE = {"cancelled": (5.0, 10.0), "timeout": (5.0, 10.0), "stopped": (1.5, 2.5), "": (60.0, 10.0)}
 """Seconds from the interrupt to SIGTERM, and from there to SIGKILL. Empty: it has answered and should have ended."""
@@ -65,13 +69,17 @@ def command() -> tuple[str, ...]:
     return (os.path.realpath(path),) if path else ()
 
 
-def converse(order: Order, log: Log, control: int, stop: StopSignal) -> Finished:
+def converse(order: Order, log: Log, control: Control, stop: StopSignal) -> Finished:
     """Run the CLI to its end. A session that is gone is begun anew, one that is there is continued.
+
+    Further messages reach it while it works. One that comes when it has just answered is a further turn if the CLI has
+    it already; else it is left to the caller.
 
     Raises OSError when the command cannot be started.
     """
     finished = _Conversation(order, log, control, stop).run()
     if not finished.stream.session and not finished.stopped_by:
+        control.again()
         if order.resume and "No conversation found" in finished.stderr:
             return _Conversation(order._replace(resume=False), log, control, stop).run()
         if not order.resume and "already in use" in finished.stderr:
@@ -90,6 +98,7 @@ def _arguments(order: Order) -> list[str]:
         "-p",
         "--input-format=stream-json",
         "--output-format=stream-json",
+        "--replay-user-messages",
         "--verbose",
         f"--settings={json.dumps(settings)}",
         f"--setting-sources={'user,project' if order.environment.own_login else 'project'}",
@@ -105,7 +114,7 @@ def _arguments(order: Order) -> list[str]:
 class _Conversation:
     """One process of the CLI."""
 
-    def __init__(self, order: Order, log: Log, control: int, stop: StopSignal) -> None:
+    def __init__(self, order: Order, log: Log, control: Control, stop: StopSignal) -> None:
         self._order = order
         self._log = log
         self._control = control
@@ -117,6 +126,10 @@ class _Conversation:
         self._stopped_by = ""
         self._broken = ""
         self._ending = False
+        self._answered = False
+        """Whether its last turn is over: its input is closed, and it should end."""
+        self._idle_since = 0.0
+        """Since when it has not taken up a message that it was given before its last result; 0: there is none."""
         self._signals: list[tuple[float, int]] = []
         """What is still to be sent, and when."""
         self._pid = 0
@@ -156,7 +169,8 @@ class _Conversation:
     def _follow(self, handle: int) -> None:
         """Move data and keep the time until the process has ended."""
         poll = select.poll()
-        for fd in (handle, self._stdout, self._stderr, self._stop.fileno()):
+        watched = [handle, self._stdout, self._stderr, self._stop.fileno(), self._control.fileno()]
+        for fd in filter(lambda fd: fd >= 0, watched):
             poll.register(fd, select.POLLIN)
         next_tick = 0.0
         ready: set[int] = set()
@@ -173,7 +187,7 @@ class _Conversation:
                     poll.unregister(fd)
             if self._stop.fileno() in ready:
                 poll.unregister(self._stop.fileno())
-                self._end("stopped")
+            self._obey(ready)
             now = time.monotonic()
             if now >= next_tick:
                 next_tick = now + _TICK
@@ -181,6 +195,12 @@ class _Conversation:
         for fd in (self._stdout, self._stderr):  # what its children hold open is not waited for
             while data := process.read_now(fd):
                 self._take(fd, data)
+
+    def _obey(self, ready: set[int]) -> None:
+        if self._stop.fileno() in ready:
+            self._end("stopped")
+        if self._control.fileno() in ready:
+            self._listen()
 
     def _read(self, fd: int) -> bool:
         """Read once; False at the end of the stream."""
@@ -205,24 +225,62 @@ class _Conversation:
             os.kill(self._pid, signal.SIGKILL)
 
     def _understand(self, line: bytes) -> None:
-        known, results = self._stream.session, len(self._stream.results)
-        progress = self._stream.take(line)
+        stream = self._stream
+        known, results = stream.session, len(stream.results)
+        progress = stream.take(line)
+        if not self._ending:  # it may say that it begins with a message, but will not get far
+            for name in stream.echoes:
+                if author := self._control.echoed(name):
+                    self._idle_since = 0.0
+                    progress = one_line(f"reads a message of {author}")
+        stream.echoes.clear()
         if progress:
-            self._log.progress(progress)
-        if self._stream.session != known:
-            self._log.session(self._stream.session)
-        if len(self._stream.results) > results:
-            self._feed.end()  # with its input closed it ends by itself
-            if not self._signals:
-                self._end_by(_PATIENCE[""])
+            self._log.progress(progress, stream.tokens, stream.cost_usd)
+        if stream.session != known:
+            self._log.session(stream.session)
+        if len(stream.results) > results:
+            self._turn_ended()
+
+    def _turn_ended(self) -> None:
+        self._control.look()
+        self._pass_on()
+        if self._control.waiting and self._may_go_on():
+            self._idle_since = time.monotonic()
+            return
+        if self._control.waiting:  # it must not begin with that
+            os.kill(self._pid, signal.SIGTERM)
+        self._let_end()
+
+    def _may_go_on(self) -> bool:
+        return not (self._ending or self._answered or self._control.cancelled)
+
+    def _let_end(self) -> None:
+        self._answered = True
+        self._feed.end()  # with its input closed it ends by itself
+        if not self._signals:
+            self._end_by(_PATIENCE[""])
+
+    def _listen(self) -> None:
+        """Hear what the caller says."""
+        self._control.look()
+        if self._control.cancelled:
+            self._end("cancelled")
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Give it the messages that came, while there is a turn that they can reach."""
+        if self._may_go_on():
+            for message in self._control.give():
+                self._tell(message)
 
     def _tick(self, now: float) -> None:
         watchdog.feed()
         self._log.flush()
-        if os.pread(self._control, 16, 0).startswith(b"cancel"):
-            self._end("cancelled")
+        self._listen()
         if now >= self._order.until:
             self._end("timeout")
+        if self._idle_since and now >= self._idle_since + _TAKES_UP and not self._answered:
+            self._let_end()
         while self._signals and now >= self._signals[0][0]:
             os.kill(self._pid, self._signals.pop(0)[1])
 
@@ -231,7 +289,7 @@ class _Conversation:
         if self._ending and reason != "stopped":
             return
         self._ending = True
-        if not self._stream.results and not self._stopped_by:
+        if not self._answered and not self._stopped_by:
             self._stopped_by = reason
             interrupt = {"subtype": "interrupt"}
             self._tell({"type": "control_request", "request_id": "herald-interrupt", "request": interrupt})

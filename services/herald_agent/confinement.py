@@ -33,15 +33,17 @@ FREE = Confinement("nothing", process.stay_free)
 """As in try mode."""
 
 
-def confine(settings: Snapshot, project: Project | None, temporary: str = "") -> Confinement:
+def confine(settings: Snapshot, project: Project | None, temporary: str = "", readable: str = "") -> Confinement:
     """The confinement of a project's runs and git commands on this machine; without a project, that of nobody.
+
+    `temporary` is a folder for temporary files, `readable` one that may be read and not changed.
 
     Raises OSError when the machine should allow it, but does not.
     """
     if names.mode() == "try":
         return FREE
     programs = (claudecode.find(), standin.__file__, sys.executable, sys.prefix, sys.base_prefix)
-    boundary = draw(settings, project, tuple(path for path in programs if path), temporary)
+    boundary = draw(settings, project, tuple(path for path in programs if path), temporary, readable)
     if landlock.version():
         return Confinement("landlock", ruleset_of(boundary).enter)
     if not trial(lambda: namespace.enter(boundary)):

@@ -1,6 +1,7 @@
 """Hiding places by a mount namespace, where the kernel has no Landlock: an empty folder is mounted over each.
 
-What is not hidden keeps the rights that it has; that nothing else is written to is the unit's matter.
+What is in a hidden place and may be read is shown again, read-only if it may not be written. What is not hidden keeps
+the rights that it has; that nothing else is written to is the unit's matter.
 """
 
 import ctypes
@@ -8,10 +9,11 @@ import os
 import stat
 
 from herald_agent.boundary import HIDDEN, Boundary
+from herald_agent.landlock import WRITE
 from herald_agent.privileges import give_up
 
 _NEW_MOUNTS, _NEW_USER = 0x0002_0000, 0x1000_0000
-_READ_ONLY, _NO_SUID, _NO_DEV, _REMOUNT, _BIND, _RECURSIVE, _PRIVATE = 1, 2, 4, 32, 4096, 16384, 1 << 18
+_READ_ONLY, _NO_SUID, _NO_DEV, _NO_EXEC, _REMOUNT, _BIND, _RECURSIVE, _PRIVATE = 1, 2, 4, 8, 32, 4096, 16384, 1 << 18
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -26,7 +28,7 @@ def enter(boundary: Boundary) -> None:
     shown = {path: _open(path) for path in _shown_again(boundary)}
     covers = [_change(boundary, path, shown) for path in sorted(boundary.rights) if _differs(boundary, path)]
     for path in filter(None, covers):
-        _mount(None, path, None, _REMOUNT | _BIND | _READ_ONLY | _NO_SUID | _NO_DEV)
+        _mount(None, path, None, _REMOUNT | _BIND | _READ_ONLY | _NO_SUID | _NO_DEV | _kept(path))
     for fd in shown.values():
         if fd is not None:
             os.close(fd)
@@ -43,7 +45,7 @@ def _shown_again(boundary: Boundary) -> list[str]:
 
 
 def _change(boundary: Boundary, path: str, shown: dict[str, int | None]) -> str:
-    """Hide a place, or show it again; returns it when it is now an empty folder that is still to be closed."""
+    """Hide a place, or show it again; returns it when it is now a mount that is still to be closed to writing."""
     if boundary.rights[path] == HIDDEN:
         return _cover(path)
     fd = shown[path]
@@ -51,7 +53,13 @@ def _change(boundary: Boundary, path: str, shown: dict[str, int | None]) -> str:
         is_folder = stat.S_ISDIR(os.fstat(fd).st_mode)
         _make_place(path, is_folder=is_folder)
         _mount(f"/proc/self/fd/{fd}", path, None, _BIND | _RECURSIVE)
+        return "" if boundary.rights[path] & WRITE else path
     return ""
+
+
+def _kept(path: str) -> int:
+    """A flag that a mount has from where it comes and may not lose."""
+    return _NO_EXEC if os.statvfs(path).f_flag & os.ST_NOEXEC else 0
 
 
 def _cover(path: str) -> str:

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from herald import names
 from herald_agent.claude import Finished
-from herald_agent.stream import as_list, as_number, as_object, as_text, one_line
+from herald_agent.stream import USED, as_list, as_number, as_text, models_of, one_line
 
 NOT_INSTALLED = (
     "Claude Code is not installed here: `./install.sh --with-claude` on a server, elsewhere"
@@ -108,18 +108,12 @@ def denials(finished: Finished) -> list[str]:
 
 def spent(finished: Finished) -> dict[str, Any]:
     """Cost, tokens and turns: of this run alone, also in a session that was resumed."""
-    usage = dict.fromkeys(
-        ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"), 0
-    )
-    keys = dict(
-        zip(usage, ("inputTokens", "outputTokens", "cacheReadInputTokens", "cacheCreationInputTokens"), strict=True)
-    )
+    usage = dict.fromkeys(USED, 0)
     cost = 0.0
     models: dict[str, float] = {}
     for result in finished.stream.results:
-        for model, used in as_object(result.get("model_usage_since_last_result")).items():
-            used = as_object(used)
-            for name, key in keys.items():
+        for model, used in models_of(result).items():
+            for name, key in USED.items():
                 usage[name] += int(as_number(used.get(key)))
             price = as_number(used.get("costUSD"))
             models[model] = models.get(model, 0.0) + price

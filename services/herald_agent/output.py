@@ -17,7 +17,7 @@ class Log:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._waiting = ""
+        self._waiting: dict[str, Any] = {}
         self._not_before = 0.0
 
     def session(self, session: str) -> None:
@@ -28,24 +28,34 @@ class Log:
         """Which credential is in use."""
         self._write({"type": "credential", "text": text})
 
-    def progress(self, text: str) -> None:
-        """What the agent is doing."""
-        self._waiting = text
+    def progress(self, text: str, tokens: int = 0, cost_usd: float = 0.0) -> None:
+        """What the agent is doing, and what it has used so far as far as that is known."""
+        self._waiting = {"text": mask(text), "tokens": tokens, "cost_usd": round(cost_usd, 6)}
         self.flush()
 
     def flush(self) -> None:
         """Write the newest progress, if its time has come."""
         now = time.monotonic()
         if self._waiting and now >= self._not_before:
-            self._write({"type": "progress", "text": mask(self._waiting)})
-            self._waiting = ""
+            self._write({"type": "progress", **self._waiting})
+            self._waiting = {}
             self._not_before = now + _PROGRESS_PAUSE
 
-    def _write(self, entry: dict[str, str]) -> None:
+    def _write(self, entry: dict[str, Any]) -> None:
         try:
             _write_all(self._fd, json.dumps(entry).encode() + b"\n")
         except OSError:
             pass  # a full disk: the work is worth more than news of it
+
+
+def note_taken(fd: int, key: str) -> None:
+    """Note in the result that the agent has a further message, durably. What cannot be noted is worked on again."""
+    before = os.lseek(fd, 0, os.SEEK_END)
+    try:
+        _write_all(fd, json.dumps({"type": "taken", "key": key}).encode() + b"\n")
+        os.fsync(fd)
+    except OSError:
+        os.ftruncate(fd, before)  # half a line would spoil the next one
 
 
 def write_result(fd: int, text: str, end: dict[str, Any]) -> None:

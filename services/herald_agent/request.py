@@ -9,7 +9,7 @@ from herald_agent.reference import check_branch, check_hash
 
 
 class Request(NamedTuple):
-    """The parameters of Run; those from `prompt` on are descriptors."""
+    """The parameters of Run; those from `prompt` to `attachments` are descriptors."""
 
     run: str
     project: str
@@ -26,6 +26,8 @@ class Request(NamedTuple):
     pack: int
     log: int
     control: int
+    attachments: int
+    bootstrap: bool = False
 
 
 def check(request: Request) -> None:
@@ -40,5 +42,5 @@ def check(request: Request) -> None:
     if not request.deadline > 0:
         raise Invalid("the deadline is over already")
     files = (request.prompt, request.base_pack, request.lock, request.result, request.pack, request.log)
-    if not all(stat.S_ISREG(os.fstat(fd).st_mode) for fd in (*files, request.control)):
+    if not all(stat.S_ISREG(os.fstat(fd).st_mode) for fd in (*files, request.control, request.attachments)):
         raise Invalid("every descriptor of a run has to be a regular file")

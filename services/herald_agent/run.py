@@ -9,7 +9,7 @@
 
 import time
 
-from herald import journal, notify, snapshot
+from herald import cell, journal, notify, snapshot
 from herald.bus.oneshot import Call
 from herald_agent import locks
 from herald_agent.request import Request, check
@@ -26,11 +26,11 @@ def run(call: Call) -> None:
     project = settings.project(request.project)
     check(request)
     stop = StopSignal()
-    locks.take_run(request.lock)
+    cell.take(request.lock, "run")
     slot = locks.take_slot(settings.max_active)
     workspace = locks.take_workspace(project.name)
     locks.keep(run=request.lock, slot=slot, workspace=workspace)
-    locks.begin(request.lock)
+    cell.begin(request.lock)
     call.reply({"state": "started"}, continues=True)
     journal.debug("started", run=request.run)
     notify.status(f"run {request.run} of {project.name}")

@@ -4,7 +4,7 @@ It says in every answer that it is the stand-in, and understands, in the operato
 `--- message ---` of the prompt, else the whole prompt):
 
     create FILE: TEXT    write TEXT and a newline into FILE, make its folders, commit
-    sleep N              wait N seconds and say so each second
+    sleep N              wait N seconds and say so each second; obey messages that come meanwhile, `wake up` ends it
     fail                 end as a crash, without a result
     say TEXT             answer TEXT
     anything else        append it to NOTES.md and commit
@@ -24,7 +24,12 @@ from typing import Any
 MARK = "--- message ---"
 """The line of a prompt after which the operator's own words stand."""
 
+FURTHER = "While you work, a further message came from "
+"""Begins a message to an agent at work; its words follow, each line quoted."""
+
+_QUOTE = "> "
 _PREFIX = "Task:\n"
+_SHOWN = 200
 _INTRODUCTION = "I am the stand-in, a script and no model."
 
 
@@ -71,19 +76,18 @@ class StandIn:
         code = 0
         while (message := self._inbox.next()) is not None:
             if message.get("type") == "user":
-                code = self._turn(own_words(str(message["message"]["content"])))
+                code = self._turn(message)
         return code
 
-    def _turn(self, words: str) -> int:
+    def _turn(self, message: dict[str, Any]) -> int:
         self._tell("system", subtype="init", cwd=os.getcwd(), model="stand-in", tools=[])
         started = time.monotonic()
+        words = self._hear(message)
         try:
-            answer = self._obey(words)
+            answer = self._answer(words)
         except Interrupted:
             self._result(started, subtype="error_during_execution", is_error=True, errors=["interrupted"])
             return 1
-        except Refused as reason:
-            answer = f"I refuse: {reason}"
         self._say(f"{_INTRODUCTION} {answer}")
         self._result(started, subtype="success", is_error=False, result=f"{_INTRODUCTION} {answer}")
         return 0
@@ -107,13 +111,33 @@ class StandIn:
         return note(words)
 
     def _sleep(self, seconds: float) -> str:
-        until = time.monotonic() + seconds
+        began = time.monotonic()
         slept = 0
-        while (left := until - time.monotonic()) > 0:
-            self._tell_if_interrupted(self._inbox.next(min(1.0, left)))
-            slept += 1
-            self._say(f"slept {min(slept, seconds):g} of {seconds:g} s")
-        return f"I slept {seconds:g} s."
+        answers: list[str] = []
+        while (left := began + seconds - time.monotonic()) > 0:
+            message = self._inbox.next(max(0.0, min(began + slept + 1 - time.monotonic(), left)))
+            if message is not None and message.get("type") == "user":
+                words = self._hear(message)
+                if words.lower() == "wake up":
+                    return " ".join([f"I was woken after {slept:g} of {seconds:g} s.", *answers])
+                answers.append(f"Meanwhile I was told: {words[:_SHOWN]!r}. {self._answer(words)}")
+                continue
+            self._tell_if_interrupted(message)
+            if message is None:
+                slept += 1
+                self._say(f"slept {min(slept, seconds):g} of {seconds:g} s")
+        return " ".join([f"I slept {seconds:g} s.", *answers])
+
+    def _hear(self, message: dict[str, Any]) -> str:
+        """Take up a message, and say so as the CLI does; returns the operator's words."""
+        self._tell("user", message=message["message"], uuid=message.get("uuid"), isReplay=True)
+        return own_words(str(message["message"]["content"]))
+
+    def _answer(self, words: str) -> str:
+        try:
+            return self._obey(words)
+        except Refused as reason:
+            return f"I refuse: {reason}"
 
     def _tell_if_interrupted(self, message: dict[str, Any] | None) -> None:
         request = (message or {}).get("request") or {}
@@ -148,6 +172,8 @@ class StandIn:
 
 def own_words(prompt: str) -> str:
     """What the operator said, out of a prompt that may frame and quote."""
+    if prompt.startswith(FURTHER):
+        return "\n".join(line.removeprefix(_QUOTE) for line in prompt.splitlines()[1:]).strip()
     before, mark, after = f"\n{prompt}".partition(f"\n{MARK}\n")
     return (after if mark else before.lstrip("\n").removeprefix(_PREFIX)).strip()
 

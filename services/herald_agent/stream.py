@@ -1,12 +1,22 @@
 """What the CLI tells on its output: one JSON object in each line, of which only what is needed is understood."""
 
 import json
+import math
 import os
 from typing import Any
 
 _MOST_PARTIAL = 4 << 20
 _LINE = 120
 """Characters of a line of progress."""
+
+
+USED = {
+    "input_tokens": "inputTokens",
+    "output_tokens": "outputTokens",
+    "cache_read_input_tokens": "cacheReadInputTokens",
+    "cache_creation_input_tokens": "cacheCreationInputTokens",
+}
+"""What is counted, as messages name it and as results do."""
 
 
 class Stream:
@@ -17,11 +27,16 @@ class Stream:
         self._texts: list[str] = []
         self._texts_size = 0
         self.session = ""
+        self.echoes: list[str] = []
+        """Ids of the messages that it has taken up."""
         self.results: list[dict[str, Any]] = []
         self.api_error: dict[str, Any] = {}
         """The newest message that stands for an error of the API."""
         self.resets_at = 0
         """When an exhausted limit is reset, in epoch seconds; 0: not told."""
+        self._used: dict[str, int] = {}
+        """Tokens of the messages since the last result, by their ids: each is told once for every part of it."""
+        self._used_before = 0
 
     def take(self, line: bytes) -> str:
         """Understand one line; returns a line of progress, or nothing. What is no event is ignored."""
@@ -32,7 +47,9 @@ class Stream:
         event = as_object(event)
         kind = event.get("type")
         if kind == "result":
-            self.results.append(event)
+            self._result(event)
+        elif kind == "user" and event.get("isReplay"):
+            self.echoes.append(as_text(event.get("uuid")))
         elif kind == "assistant":
             return self._assistant(event)
         elif kind == "system":
@@ -40,6 +57,22 @@ class Stream:
         elif kind == "rate_limit_event":
             self._limit(as_object(event.get("rate_limit_info")))
         return ""
+
+    @property
+    def tokens(self) -> int:
+        """All that went through the models so far; exact up to the last result."""
+        return self._used_before + sum(self._used.values())
+
+    @property
+    def cost_usd(self) -> float:
+        """What the results so far tell."""
+        return sum(as_number(used.get("costUSD")) for result in self.results for used in models_of(result).values())
+
+    def _result(self, event: dict[str, Any]) -> None:
+        self.results.append(event)
+        exact = sum(as_number(used.get(key)) for used in models_of(event).values() for key in USED.values())
+        self._used_before += int(exact) or sum(self._used.values())
+        self._used = {}
 
     def answer(self) -> str:
         """What the agent answered: the results, or as far as it came."""
@@ -69,7 +102,10 @@ class Stream:
             )
             return ""
         progress = ""
-        for block in as_list(as_object(event.get("message")).get("content")):
+        message = as_object(event.get("message"))
+        used = as_object(message.get("usage"))
+        self._used[as_text(message.get("id"))] = sum(int(as_number(used.get(name))) for name in USED)
+        for block in as_list(message.get("content")):
             if block.get("type") == "tool_use":
                 progress = self._act(as_text(block.get("name")), as_object(block.get("input")))
             elif block.get("type") == "text" and event.get("parent_tool_use_id") is None:
@@ -99,6 +135,12 @@ def one_line(text: str) -> str:
     return line if len(line) <= _LINE else line[: _LINE - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
+def models_of(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What was used since the result before, model by model."""
+    models = as_object(result.get("model_usage_since_last_result"))
+    return {model: as_object(used) for model, used in models.items()}
+
+
 def as_object(value: object) -> dict[str, Any]:
     """The value if it is an object, else an empty one."""
     return value if isinstance(value, dict) else {}
@@ -115,5 +157,8 @@ def as_text(value: object) -> str:
 
 
 def as_number(value: object) -> float:
-    """The value if it is a number, else 0."""
-    return float(value) if isinstance(value, int | float) else 0.0
+    """The value if it is a number that can be counted with, else 0."""
+    try:
+        return float(value) if isinstance(value, int | float) and math.isfinite(value) else 0.0
+    except OverflowError:
+        return 0.0

@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 from herald import journal, names
 from herald.errors import Failed, HeraldError
 from herald.snapshot import Project, Snapshot
-from herald_agent import claude, login, outcome, process, prompt, selfcheck
+from herald_agent import attachments, claude, login, outcome, process, prompt, selfcheck
+from herald_agent.bootstrap import add_templates
 from herald_agent.confinement import confine
+from herald_agent.control import Control
 from herald_agent.environment import build
 from herald_agent.git import Git, Unusable
 from herald_agent.locks import folder
@@ -57,6 +59,7 @@ def work(request: Request, settings: Snapshot, project: Project, stop: StopSigna
         journal.error("processes of the agent are left that cannot be killed", project=project.name, run=request.run)
     login.take_back(project.name)
     _remove(place.temporary)
+    attachments.remove(project.name)
     end = {
         "outcome": done.outcome.kind,
         "message": done.outcome.message,
@@ -113,8 +116,10 @@ def _work(request: Request, place: Place, stop: StopSignal, begun: float) -> Wor
     command = claude.command()
     if not command:
         return Work("", outcome.not_installed(), {})
-    words = prompt.read(request.prompt)
-    confinement = confine(place.settings, project, place.temporary)
+    files = attachments.unpack(request.attachments, project.name)
+    words = prompt.with_files(prompt.read(request.prompt), files)
+    readable = attachments.place(project.name) if files else ""
+    confinement = confine(place.settings, project, place.temporary, readable)
     _tell_what_is_not_held(request, place, selfcheck.not_held(place.settings, project, confinement))
     repository = open_repository(project, Git(project.path, environment.git, stop, confinement.enter))
     if os.fstat(request.base_pack).st_size:
@@ -133,6 +138,8 @@ def _work(request: Request, place: Place, stop: StopSignal, begun: float) -> Wor
         confine=confinement.enter,
     )
     try:
+        if request.bootstrap:
+            add_templates(repository.git.at(workspace.folder), project)
         said = _converse(order, log, request, stop)
     finally:
         process.end_descendants()
@@ -149,7 +156,7 @@ def _tell_what_is_not_held(request: Request, place: Place, sentences: list[str])
 
 def _converse(order: claude.Order, log: Log, request: Request, stop: StopSignal) -> Work:
     try:
-        finished = claude.converse(order, log, request.control, stop)
+        finished = claude.converse(order, log, Control(request.control, request.result), stop)
     except FileNotFoundError as error:  # it was there a moment ago
         journal.error(f"{error.filename}: {error.strerror}", project=request.project, run=request.run)
         return Work("", outcome.not_installed(), {})

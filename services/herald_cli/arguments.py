@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from herald import __version__
 from herald.bus.limits import DEADLINE
-from herald_cli import chat, configuration, overview, proposals, tasks, wire
+from herald_cli import chat, configuration, discord_check, overview, proposals, tasks, wire
 
 Handler = Callable[[argparse.Namespace], int]
 Adder = Callable[..., argparse.ArgumentParser]
@@ -76,6 +76,8 @@ def _add_rest(add: Adder) -> None:
     _add(add, "reload", configuration.reload, "put the changed configuration in force")
     config = add("config", help="the configuration").add_subparsers(metavar="COMMAND", required=True)
     _add(config.add_parser, "check", configuration.check, "check the files; needs no running Herald", json=False)
+    discord = add("discord", help="the connection to Discord").add_subparsers(metavar="COMMAND", required=True)
+    _add(discord.add_parser, "check", discord_check.check, "which permission or intent is missing, and where")
     _add_login(add)
     call = _add(add, "call", wire.call_method, "call a method of the bus", json=False)
     call.add_argument("method", metavar="INTERFACE.METHOD", help="io.herald.Worker.GetStatus")

@@ -114,4 +114,7 @@ def _say(parameters: dict[str, Any]) -> dict[str, Any]:
 
 def _shown(post: dict[str, Any]) -> str:
     head = f"[{post['project'] or 'herald'}] {post['identity'] or 'Herald'}: "
-    return f"{head}{post['text']}" + (f"\n{post['file']}" if post["file"] else "")
+    text = post["text"]
+    if post["revision"] and not post["votable"]:
+        text = text.partition("\n")[0]  # what became of it: the rest was shown with it
+    return f"{head}{text}" + (f"\n{post['file']}" if post["file"] else "")

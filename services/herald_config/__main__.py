@@ -3,9 +3,9 @@
 Started without arguments by its socket, one instance for each connection, it serves io.herald.Config on
 standard input. With an argument it does one thing for people or for the installer.
 
-listens:  io.herald.Config (methods Check and Reload)
+listens:  io.herald.Config (methods Check, Reload, AddProject and SetProject)
 reads:    $HERALD_CONFIG/herald.yaml, $HERALD_CONFIG/projects/*.yaml, and .git/config of each project's path
-writes:   $HERALD_STATE/config/ (snapshot.json, ledger.json, lock)
+writes:   $HERALD_STATE/config/ (snapshot.json, ledger.json, lock); $HERALD_CONFIG/projects/ when asked to
 prints:   FILE:LINE: FIELD: message, one line for each problem; notices go to stderr
 exits:    0 nothing is wrong; 1 something is wrong; 2 usage; 4 busy; 6 the state folder is not usable
 """
@@ -15,7 +15,7 @@ import stat
 import sys
 
 from herald import names
-from herald.bus.oneshot import Method, serve
+from herald.bus.oneshot import serve
 
 
 def main() -> int:
@@ -26,8 +26,7 @@ def main() -> int:
         return command.run(str(__doc__))
     from herald_config import service
 
-    methods = {"Check": Method(service.check, {}), "Reload": Method(service.reload, {})}
-    serve(names.interface_of(names.CONFIG), methods, open_to_people=True)
+    serve(names.interface_of(names.CONFIG), service.METHODS, open_to_people=True)
     return 0
 
 

@@ -4,9 +4,9 @@ import time
 
 from herald import names, signature
 from herald.errors import Busy, Unavailable
-from herald.interfaces.config import Compiled
-from herald.snapshot import EMPTY, Operator, Project, Snapshot
-from herald_config import remotes, sources, state, surroundings, values
+from herald.interfaces.config import Compiled, Problem
+from herald.snapshot import EMPTY, Deploy, Discord, Operator, Project, Snapshot
+from herald_config import project_file, remotes, server_file, sources, state, surroundings, values
 from herald_config.sources import Sources
 
 _ATTEMPTS = 10
@@ -21,7 +21,7 @@ def check() -> Compiled:
         # whoever checks need not be allowed to read the state
         stored = state.Stored(EMPTY, state.Ledger(0, {}), {})
     resolved, _, told = remotes.resolve(found.projects, stored.ledger.remotes)
-    told += surroundings.notices(found.projects, resolved)
+    told += surroundings.notices(found, resolved)
     damage = [f"{path} is damaged ({reason}); a reload compiles it anew" for path, reason in stored.damaged.items()]
     return {
         "applied": not found.problems and stored.snapshot.signature == signed,
@@ -38,18 +38,35 @@ def reload() -> Compiled:
     Raises Busy and Unavailable; then, as with problems, what was in force stays in force.
     """
     with state.locked():
-        stored = state.load()
-        found, signed = _read_steady()
-        resolved, keep, told = remotes.resolve(found.projects, stored.ledger.remotes)
-        notices = [*found.notices, *told, *surroundings.notices(found.projects, resolved)]
-        if found.problems:
-            notices += [f"{path} is damaged ({reason})" for path, reason in stored.damaged.items()]
-            return _compiled(stored.snapshot, found, notices, applied=False, changed=False)
-        snapshot = _snapshot(found, signed, resolved, stored.next_generation())
-        if not stored.damaged and _same(snapshot, stored.snapshot):
-            return _compiled(stored.snapshot, found, notices, applied=True, changed=False)
-        notices += state.save(snapshot, state.Ledger(snapshot.generation, keep), stored.damaged)
-        return _compiled(snapshot, found, notices, applied=True, changed=True)
+        return put_in_force()
+
+
+def put_in_force() -> Compiled:
+    """What a reload does, for who holds the lock."""
+    stored = state.load()
+    found, signed = _read_steady()
+    resolved, keep, told = remotes.resolve(found.projects, stored.ledger.remotes)
+    notices = [*found.notices, *told, *surroundings.notices(found, resolved)]
+    if found.problems:
+        notices += [f"{path} is damaged ({reason})" for path, reason in stored.damaged.items()]
+        return _compiled(stored.snapshot, found, notices, applied=False, changed=False)
+    snapshot = _snapshot(found, signed, resolved, stored.next_generation())
+    if not stored.damaged and _same(snapshot, stored.snapshot):
+        return _compiled(stored.snapshot, found, notices, applied=True, changed=False)
+    notices += state.save(snapshot, state.Ledger(snapshot.generation, keep), stored.damaged)
+    return _compiled(snapshot, found, notices, applied=True, changed=True)
+
+
+def refused(stored: state.Stored, problems: list[Problem], notices: list[str] | None = None) -> Compiled:
+    """The answer to a change that was not made."""
+    generation = stored.snapshot.generation
+    return {
+        "applied": False,
+        "changed": False,
+        "generation": generation,
+        "problems": problems,
+        "notices": notices or [],
+    }
 
 
 def _read_steady() -> tuple[Sources, str]:
@@ -68,6 +85,7 @@ def _snapshot(found: Sources, signed: str, resolved: dict[str, str], generation:
         Operator(each.discord_id or "", each.unix_user or "", each.name or "", each.role, each.projects)
         for each in found.server.operators
     )
+    deploy = found.server.deploy
     return Snapshot(
         generation=generation,
         signature=signed,
@@ -76,10 +94,23 @@ def _snapshot(found: Sources, signed: str, resolved: dict[str, str], generation:
         task_limit=values.seconds(found.server.task_limit),
         operators=operators,
         projects={each.keys.name: _project(each, resolved[each.keys.name]) for each in found.projects},
+        projects_root=found.server.projects_root,
+        discord=_discord(found.server.discord),
+        deploy=Deploy(deploy.command, deploy.socket, values.seconds(deploy.time_limit)),
     )
 
 
-def _project(source: sources.Project, remote: str) -> Project:
+def _discord(keys: server_file.Discord) -> Discord:
+    return Discord(
+        guild_id=keys.guild_id or "",
+        system_channel=keys.system_channel or "",
+        work_channel=keys.work_channel or "",
+        api=keys.api or "",
+        gateway=keys.gateway or "",
+    )
+
+
+def _project(source: project_file.Project, remote: str) -> Project:
     keys = source.keys
     return Project(
         name=keys.name,
@@ -93,6 +124,12 @@ def _project(source: sources.Project, remote: str) -> Project:
         push_requires_approval=keys.git.push_requires_approval,
         branch_prefix=keys.git.branch_prefix or f"agent/{keys.name}",
         remote=remote,
+        webhook_url=keys.webhook_url or "",
+        webhook_avatar_url=keys.webhook_avatar_url or "",
+        replies=keys.replies,
+        threads=keys.threads,
+        compose_path=keys.deploy.compose_path or "",
+        auto_deploy_on_push=keys.deploy.auto_deploy_on_push,
     )
 
 

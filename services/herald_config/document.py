@@ -60,10 +60,15 @@ class Document(NamedTuple):
 
 def read(path: str) -> Document:
     """The document in a file. Raises Flawed with every reason that was found."""
-    text = _text(path)
+    return parse(path, content(path))
+
+
+def parse(path: str, data: bytes) -> Document:
+    """The document in what a file holds, or is to hold. Raises Flawed with every reason that was found."""
+    text = _text(path, data)
     builder = _Builder(path)
     try:
-        data = builder.build(YAML(typ="safe", pure=True).parse(text))
+        found = builder.build(YAML(typ="safe", pure=True).parse(text))
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         reason = str(error.problem or error.context)
@@ -75,20 +80,26 @@ def read(path: str) -> Document:
         raise Flawed([problem(path, line, (), "holds a control character; remove it")]) from error
     if builder.problems:
         raise Flawed(builder.problems)
-    return Document(path, data, builder.lines)
+    return Document(path, found, builder.lines)
 
 
-def _text(path: str) -> str:
-    """The file's text. Symbolic links are followed: the folder is the operator's own, and many keep it elsewhere."""
+def content(path: str) -> bytes:
+    """What a file holds. Symbolic links are followed: the folder is the operator's own, and many keep it elsewhere.
+
+    Raises Flawed.
+    """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(fd, "rb") as file:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 raise Flawed([problem(path, 0, (), "is not a regular file; replace it by one")])
-            data = file.read(MAX_BYTES + 1)
+            return file.read(MAX_BYTES + 1)
     except OSError as error:
         reason = f"cannot be read: {error.strerror}; {_next_step(error, path)}"
         raise Flawed([problem(path, 0, (), reason)]) from error
+
+
+def _text(path: str, data: bytes) -> str:
     if len(data) > MAX_BYTES:
         raise Flawed([problem(path, 0, (), f"is larger than {MAX_BYTES} bytes; make it shorter")])
     try:

@@ -23,7 +23,7 @@ def command(service: str, path: str) -> str:
         return ""
     written = _quoted(real)
     keys = []
-    if names.mode() == "system" and _within(real, _HIDDEN):
+    if is_hidden(real):
         keys = ["ProtectHome=tmpfs", f"BindPaths=-{written}"]
     elif is_private(real):
         keys = [f"BindPaths=-{written}"]
@@ -41,6 +41,11 @@ def command(service: str, path: str) -> str:
 def is_private(path: str) -> bool:
     """Whether each unit has a folder of its own there, so that what one of them lacks, another may see."""
     return _within(os.path.realpath(path), _OF_ITS_OWN)
+
+
+def is_hidden(path: str) -> bool:
+    """Whether the units see nothing of what is there."""
+    return names.mode() == "system" and _within(os.path.realpath(path), _HIDDEN)
 
 
 def _given(service: str) -> list[str]:

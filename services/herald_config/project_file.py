@@ -1,14 +1,16 @@
 """The keys of projects/NAME.yaml."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
+from herald_config.document import Document
 from herald_config.section import LATER, Section
 from herald_config.values import (
     AbsolutePath,
     AgentName,
     BranchPrefix,
+    ComposePath,
     CronLine,
     Identifier,
     OneLine,
@@ -17,6 +19,7 @@ from herald_config.values import (
     Remote,
     Timezone,
     WebAddress,
+    WebhookAddress,
 )
 
 
@@ -48,7 +51,9 @@ class ScheduleEntry(Section):
 class Deploy(Section):
     """How the project's containers are started."""
 
-    compose_path: AbsolutePath | None = Field(default=None, description="Absolute path of the compose file")
+    compose_path: ComposePath | None = Field(
+        default=None, description="Compose file: a path inside what was pushed, or an absolute one of the operator's"
+    )
     auto_deploy_on_push: bool = Field(default=False, description="Deploy after each push")
 
 
@@ -87,12 +92,10 @@ class ProjectFile(Section):
     timezone: Annotated[Timezone | None, LATER] = Field(default=None, description="Default: the one of herald.yaml")
     workspace: Literal["path", "worktree"] = Field(default="path", description="Work in the clone itself, or beside it")
     agent_name: AgentName | None = Field(default=None, description="Name under which the agent posts")
-    webhook_url: Annotated[WebAddress | None, LATER] = Field(
-        default=None, description="Fallback for a webhook made by hand"
-    )
-    webhook_avatar_url: Annotated[WebAddress | None, LATER] = Field(default=None, description="Picture for each post")
-    replies: Annotated[Literal["steer", "queue"], LATER] = Field(default="queue", description="Messages during a run")
-    threads: Annotated[Literal["off", "task"], LATER] = Field(default="off", description="A thread for each task")
+    webhook_url: WebhookAddress | None = Field(default=None, description="Fallback for a webhook made by hand")
+    webhook_avatar_url: WebAddress | None = Field(default=None, description="Picture for each post")
+    replies: Literal["steer", "queue"] = Field(default="queue", description="Replies to the message of a running task")
+    threads: Literal["off", "task"] = Field(default="off", description="A thread for each task")
     git: Git = Field(default=Git(), description="How commits are made and pushed")
     schedule: Annotated[tuple[ScheduleEntry, ...], LATER] = Field(
         default=(), description="Tasks that start by the clock"
@@ -104,4 +107,12 @@ class ProjectFile(Section):
     blog_output: Annotated[Literal["file", "repo", "webhook"], LATER] = Field(
         default="file", description="Where posts go"
     )
-    deploy: Annotated[Deploy, LATER] = Field(default=Deploy(), description="How the project's containers are started")
+    deploy: Deploy = Field(default=Deploy(), description="How the project's containers are started")
+
+
+class Project(NamedTuple):
+    """One project, the file it comes from, and its path without symbolic links."""
+
+    document: Document
+    keys: ProjectFile
+    real_path: str

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from herald_config import clone, surroundings
 from herald_config.problem import shown
+from herald_config.project_file import Project
 from herald_config.remote_url import without_password
-from herald_config.sources import Project
 
 _SHOWN = 200
 

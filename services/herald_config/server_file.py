@@ -7,14 +7,16 @@ from pydantic import Field, model_validator
 from herald_config.section import LATER, Section
 from herald_config.values import (
     AbsolutePath,
+    ApiAddress,
+    ComposeCommand,
     Duration,
+    GatewayAddress,
     Identifier,
     OneLine,
     ProjectName,
-    TaskLimit,
+    TimeLimit,
     Timezone,
     UnixUser,
-    WebAddress,
 )
 
 MOST_ACTIVE = 64
@@ -39,18 +41,21 @@ class OperatorEntry(Section):
 class DeployDefaults(Section):
     """How containers are started on this machine."""
 
-    command: OneLine = Field(default="docker compose", description="The compose command")
+    command: ComposeCommand = Field(
+        default="docker compose", description="The compose command; split into words, run without a shell"
+    )
     socket: AbsolutePath = Field(default="/var/run/docker.sock", description="The container socket")
+    time_limit: TimeLimit = Field(default="15m", description="Longest time of one deploy, 1s to 24h")
 
 
 class Discord(Section):
     """The Discord server."""
 
     guild_id: Identifier | None = Field(default=None, description="The server (Copy Server ID)")
-    system_channel: OneLine | None = Field(default=None, description="Where Herald speaks of itself")
-    work_channel: OneLine | None = Field(default=None, description="Where agents speak of their work")
-    api: WebAddress | None = Field(default=None, description="Another address of the API, for tests")
-    gateway: WebAddress | None = Field(default=None, description="Another address of the gateway, for tests")
+    system_channel: Identifier | None = Field(default=None, description="Channel where Herald speaks of itself")
+    work_channel: Identifier | None = Field(default=None, description="Channel where agents speak of their work")
+    api: ApiAddress | None = Field(default=None, description="API of another server, with the version: .../api/v10")
+    gateway: GatewayAddress | None = Field(default=None, description="Gateway of another server; goes with api")
 
 
 class ServerFile(Section):
@@ -59,13 +64,11 @@ class ServerFile(Section):
     operators: tuple[OperatorEntry, ...] = Field(default=(), description="Who may do what; nobody else is answered")
     timezone: Annotated[Timezone, LATER] = Field(default="UTC", description="Zone of schedules")
     max_active: int = Field(default=1, ge=1, le=MOST_ACTIVE, description="Runs at one time, over all projects")
-    task_limit: TaskLimit = Field(default="30m", description="Longest time of one run, 1s to 24h")
-    projects_root: Annotated[AbsolutePath, LATER] = Field(
-        default="/srv/herald/repos", description="Where clones are made"
-    )
+    task_limit: TimeLimit = Field(default="30m", description="Longest time of one run, 1s to 24h")
+    projects_root: AbsolutePath = Field(default="/srv/herald/repos", description="Where clones are made")
     stagger_minutes: Annotated[int, LATER] = Field(
         default=15, ge=0, le=1439, description="Distance of schedules of projects"
     )
     misfire_grace: Annotated[Duration, LATER] = Field(default="5m", description="Older due times count as missed")
-    deploy: Annotated[DeployDefaults, LATER] = Field(default=DeployDefaults(), description="How containers are started")
-    discord: Annotated[Discord, LATER] = Field(default=Discord(), description="The Discord server")
+    deploy: DeployDefaults = Field(default=DeployDefaults(), description="How containers are started")
+    discord: Discord = Field(default=Discord(), description="The Discord server")

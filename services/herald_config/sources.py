@@ -1,29 +1,19 @@
 """All files of the configuration, read, checked one by one and against each other."""
 
-import difflib
 import os
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from herald import signature, watchdog
 from herald.interfaces.config import Problem
-from herald_config import document, project_file, server_file
+from herald_config import document, project_file, relations, server_file
 from herald_config.document import Document
-from herald_config.problem import Flawed, Path, problem, shown
-from herald_config.section import Section, not_in_effect
+from herald_config.problem import Flawed, problem, shown
+from herald_config.project_file import Project
+from herald_config.section import not_in_effect
 from herald_config.validation import validated
-
-Model = TypeVar("Model", bound=Section)
 
 _NAMED_FILES = 3
 """So many files are named where one notice concerns several."""
-
-
-class Project(NamedTuple):
-    """One project, the file it comes from, and its path without symbolic links."""
-
-    document: Document
-    keys: project_file.ProjectFile
-    real_path: str
 
 
 class Sources(NamedTuple):
@@ -35,27 +25,27 @@ class Sources(NamedTuple):
     notices: list[str]
 
 
-def load(folder: str) -> Sources:
-    """Read and check the configuration folder."""
+def load(folder: str, would_be: dict[str, bytes] | None = None) -> Sources:
+    """Read and check the configuration folder; `would_be` has the content of files that are to be written into it."""
+    would_be = would_be or {}
     problems: list[Problem] = []
     server_document = Document("", {}, {})
     server = server_file.ServerFile()
     projects: list[Project] = []
-    for path in _files(folder, problems):
-        file = os.path.join(folder, path)
+    for file in sorted({*_files(folder, problems), *would_be}):
         watchdog.feed()
         try:
-            found = document.read(file)
-            if path == signature.SERVER_FILE:
+            found = document.parse(file, would_be[file]) if file in would_be else document.read(file)
+            if file == os.path.join(folder, signature.SERVER_FILE):
                 server_document, server = found, validated(server_file.ServerFile, found)
             else:
                 keys = validated(project_file.ProjectFile, found)
                 projects.append(Project(found, keys, os.path.realpath(keys.path)))
         except Flawed as error:
             problems += error.problems
-    problems += _clashes(projects)
+    problems += relations.between(projects)
     if not problems:
-        problems += _unknown_projects(server_document, server, projects)
+        problems += relations.with_server(server_document, server, projects)
     return Sources(server, tuple(projects), problems, _notices(folder, server_document, server, projects))
 
 
@@ -63,58 +53,11 @@ def _files(folder: str, problems: list[Problem]) -> list[str]:
     """The files to read. A missing folder is no empty configuration: what is in force stays."""
     try:
         os.stat(folder)
-        return signature.files(folder)
+        return [os.path.join(folder, each) for each in signature.files(folder)]
     except OSError as error:
         file = str(error.filename or folder)
         problems.append(problem(file, 0, (), f"cannot be opened: {error.strerror}; make it a readable folder"))
         return []
-
-
-def _clashes(projects: list[Project]) -> list[Problem]:
-    """Projects that cannot be beside an earlier one; each is told of the first such for each field."""
-    found: list[Problem] = []
-    for index, second in enumerate(projects):
-        messages: dict[str, str] = {}
-        for first in projects[:index]:
-            for field, message in _clash(first, second):
-                messages.setdefault(field, f"{message} (in {shown(os.path.basename(first.document.file))})")
-        found += [_at(second.document, (field,), message) for field, message in messages.items()]
-    return found
-
-
-def _clash(first: Project, second: Project) -> list[tuple[str, str]]:
-    one, two = first.keys, second.keys
-    found = []
-    if one.name == two.name:
-        found.append(("name", f"another project is named {two.name!r}; give each its own name"))
-    if one.discord_channel_id is not None and one.discord_channel_id == two.discord_channel_id:
-        found.append(("discord_channel_id", f"is the channel of project {one.name!r}; give each project its own"))
-    theirs, ours = first.real_path, second.real_path
-    if ours == theirs:
-        found.append(("path", f"is the path of project {one.name!r}; give each project its own clone"))
-    elif ours.startswith(theirs + "/"):
-        found.append(("path", f"lies inside {one.path}, the path of project {one.name!r}; move one of them"))
-    elif theirs.startswith(ours + "/"):
-        found.append(("path", f"contains {one.path}, the path of project {one.name!r}; move one of them"))
-    return found
-
-
-def _unknown_projects(file: Document, server: server_file.ServerFile, projects: list[Project]) -> list[Problem]:
-    """Names in `operators` that no project has. Only asked when all projects could be read."""
-    known = [each.keys.name for each in projects]
-    found = []
-    for index, operator in enumerate(server.operators):
-        for position, name in enumerate(operator.projects):
-            if name not in known:
-                near = difflib.get_close_matches(name, known, 1)
-                hint = f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(known) or 'none yet'}"
-                path: Path = ("operators", index, "projects", position)
-                found.append(_at(file, path, f"there is no project {name!r}; {hint}"))
-    return found
-
-
-def _at(file: Document, path: Path, message: str) -> Problem:
-    return problem(file.file, file.line(path), path, message)
 
 
 def _notices(folder: str, file: Document, server: server_file.ServerFile, projects: list[Project]) -> list[str]:
@@ -127,12 +70,20 @@ def _notices(folder: str, file: Document, server: server_file.ServerFile, projec
         if project.keys.name + ".yaml" != os.path.basename(where):
             found.append(f"{where}: name is {project.keys.name!r}; better name the file {project.keys.name}.yaml")
         if not project.keys.git.push_requires_approval:
-            found.append(
-                f"{where}: git.push_requires_approval is false: PROJECT {project.keys.name} IS OPEN, "
-                "its commits are pushed without anybody's vote"
-            )
+            found.append(f"{where}: {_open(project.keys)}")
     found += [f"{_several(files)}: {key}: not yet in effect" for key, files in by_key.items()]
     return found + _left_out(folder)
+
+
+def _open(keys: project_file.ProjectFile) -> str:
+    """What it means that nobody is asked."""
+    told = f"git.push_requires_approval is false: PROJECT {keys.name} IS OPEN"
+    if not keys.deploy.auto_deploy_on_push:
+        return f"{told}, its commits are pushed without anybody's vote"
+    return (
+        f"{told} AND DEPLOYS BY ITSELF (deploy.auto_deploy_on_push): what its agent commits is pushed and started on "
+        "this machine, with the rights of the container socket, without anybody's vote"
+    )
 
 
 def _several(files: list[str]) -> str:

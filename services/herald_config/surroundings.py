@@ -9,10 +9,11 @@ import pwd
 import shlex
 from typing import NamedTuple
 
-from herald import names
-from herald_config import credential_files, openings
+from herald import names, signature
+from herald_config import compose_files, credential_files, openings
 from herald_config.problem import shown
-from herald_config.sources import Project
+from herald_config.server_file import ServerFile
+from herald_config.sources import Sources
 
 
 class Part(NamedTuple):
@@ -24,20 +25,23 @@ class Part(NamedTuple):
     """for chown; empty where it is oneself"""
 
 
-def notices(projects: tuple[Project, ...], remotes: dict[str, str]) -> list[str]:
-    """What is missing around these projects, each with file, field and the command that mends it."""
+def notices(sources: Sources, remotes: dict[str, str]) -> list[str]:
+    """What is missing around the projects, each with file, field and the command that mends it."""
     if not looks():
         return []
     agent, git = _part(names.AGENT), _part(names.GIT)
     if agent is None or git is None:
         return []
-    found: list[str] = []
-    for project in projects:
+    found = _of_root(sources.server, agent)
+    for project in sources.projects:
         file = shown(project.document.file)
         remote = remotes.get(project.keys.name, "")
         for field, message in (*_of_path(project.keys.path, remote, agent), *_of_remote(remote, git)):
             found.append(f"{file}: {field}: {message}")
-    in_use = [remotes.get(project.keys.name, "") for project in projects if project.keys.enabled]
+        unseen = compose_files.notice_of(project)
+        if unseen:
+            found.append(f"{file}: deploy.compose_path: {unseen}")
+    in_use = [remotes.get(project.keys.name, "") for project in sources.projects if project.keys.enabled]
     return found + credential_files.notices(in_use)
 
 
@@ -54,6 +58,32 @@ def _part(service: str) -> Part | None:
     except KeyError:
         return None
     return Part(service, user.pw_uid, user.pw_name)
+
+
+def _of_root(server: ServerFile, agent: Part) -> list[str]:
+    """What keeps new clones from being made; the folder that the installation made is as it should be."""
+    if "projects_root" not in server.model_fields_set:
+        return []
+    root = server.projects_root
+    file = shown(os.path.join(names.config_folder(), signature.SERVER_FILE))
+    found = []
+    try:
+        owner = os.stat(root).st_uid
+    except (FileNotFoundError, NotADirectoryError):
+        if not openings.is_private(root):
+            make = f"mkdir -p {shlex.quote(root)}"
+            make = f"sudo {make} && sudo chown {agent.user}: {shlex.quote(root)}" if agent.user else make
+            found.append(f"{shown(root)} does not exist, no clone can be made there: `{make}`")
+    except OSError:
+        pass  # out of sight of this unit, for example below /home
+    else:
+        if owner != agent.uid:
+            give = f"sudo chown {agent.user or agent.uid}: {shlex.quote(root)}"
+            found.append(f"{shown(root)} belongs to {_name(owner)}, no clone can be made there: `{give}`")
+    command = openings.command(names.AGENT, root)
+    if command:
+        found.append(f"{shown(root)} is closed to the agent's unit, which makes the clones: `{command}`")
+    return [f"{file}: projects_root: {message}" for message in found]
 
 
 def _of_path(path: str, remote: str, agent: Part) -> list[tuple[str, str]]:

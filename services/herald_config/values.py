@@ -3,8 +3,10 @@
 import difflib
 import os
 import re
+import shlex
 from collections.abc import Callable
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
@@ -17,6 +19,10 @@ _REF_FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|(?:^|/)\.|\.l
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Control characters, line ends and lone surrogates, which YAML's escapes can write."""
 _PREFIX_LENGTH = 100
+_SHELLS = {"sh", "ash", "bash", "csh", "dash", "fish", "ksh", "tcsh", "zsh"}
+_WEBHOOK = r"https?://[^\s/@?#]+(?:/[^\s?#]*)?/webhooks/[0-9]{1,20}/[A-Za-z0-9._-]{8,200}"
+_API_FORM = "http://127.0.0.1:3201/api/v10, with the version at its end"
+_WEBHOOK_FORM = "https://discord.com/api/webhooks/ID/TOKEN"
 _AGENT_NAME_LENGTH = 80
 """Discord's limit for the name of a webhook."""
 
@@ -56,7 +62,7 @@ def _duration(text: str) -> str:
     return text
 
 
-def _task_limit(text: str) -> str:
+def _time_limit(text: str) -> str:
     if not 1 <= seconds(_duration(text)) <= 24 * 3600:
         raise ValueError(f"must be between 1s and 24h, is {text}")
     return text
@@ -71,6 +77,39 @@ def _absolute_path(text: str) -> str:
     if path == "/":
         raise ValueError("must not be / itself")
     return path
+
+
+def _compose_path(text: str) -> str:
+    if text.startswith("/"):
+        return _absolute_path(text)
+    path = os.path.normpath(_path_in_project(text))
+    if path == "." or text.startswith(("~", "-")) or "://" in text:
+        raise ValueError(
+            f"must be a file: an absolute path of your own, or a path inside the project, is {text[:200]!r};"
+            " write it like compose.yaml, without ~ and without '-' in front"
+        )
+    return path
+
+
+def _compose_command(text: str) -> str:
+    """Split as a shell would split it, and never handed to one."""
+    _one_line(text)
+    try:
+        words = shlex.split(text)
+        loose = shlex.shlex(text, posix=True, punctuation_chars=True)
+        loose.commenters, loose.whitespace_split = "", True
+        operators = [word for word in loose if word and set(word) <= set(loose.punctuation_chars)]
+    except ValueError as error:
+        raise ValueError(f"cannot be split into words ({str(error).lower()}); close the quote") from error
+    if not words or not words[0]:
+        raise ValueError("names no program; write it like: docker compose")
+    if operators:
+        raise ValueError(f"is run without a shell, so {operators[0]!r} means nothing; write one program and its words")
+    if "=" in words[0]:
+        raise ValueError(f"is run without a shell; write `env {words[0]}` in front of the program")
+    if os.path.basename(words[0]) in _SHELLS:
+        raise ValueError(f"must not be the shell {words[0]!r}; write the compose program itself: docker compose")
+    return text.strip()
 
 
 def _path_in_project(text: str) -> str:
@@ -117,10 +156,37 @@ def _one_line(text: str, longest: int = 200) -> str:
     return text.strip()
 
 
-def _web_address(text: str) -> str:
+def _webhook(text: str) -> str:
     # not repeated in the message: the address of a webhook is a secret
-    if not re.fullmatch(r"(?:https?|wss?)://[^\s/]\S*", text):
-        raise ValueError("must be an address that begins with https://")
+    if not re.fullmatch(_WEBHOOK, text):
+        raise ValueError(f"must be the address that Discord's Copy Webhook URL gives: {_WEBHOOK_FORM}")
+    return text
+
+
+def _address(schemes: str, form: str, ending: str = "") -> Callable[[str], str]:
+    """An address of a server, without query, and its slash at the end taken off."""
+
+    def check(text: str) -> str:
+        address = text.rstrip("/")
+        try:
+            parts = urlsplit(address)
+            known = parts.hostname and (parts.port is None or parts.port > 0)
+        except ValueError as error:
+            raise ValueError(f"is no proper address; write it like {form}") from error
+        if not known or parts.username is not None or not re.fullmatch(rf"(?:{schemes})://[^\s?#]+{ending}", address):
+            raise ValueError(f"must be an address like {form}, is {text[:200]!r}")
+        return address
+
+    return check
+
+
+def _web_address(text: str) -> str:
+    try:
+        known = urlsplit(text).hostname
+    except ValueError:
+        known = None
+    if not known or not re.fullmatch(r"https?://\S+", text) or _UNSEEN.search(text):
+        raise ValueError(f"must be an address that begins with https://, is {text[:200]!r}")
     return text
 
 
@@ -133,12 +199,17 @@ Identifier = Annotated[
 UnixUser = Annotated[str, _matching(r"[^\s:/,]{1,64}", "must be the name of a Unix user")]
 OneLine = Annotated[str, Checked(_one_line)]
 Duration = Annotated[str, Checked(_duration, r"(?=.)" + _DURATION)]
-TaskLimit = Annotated[str, Checked(_task_limit, r"(?=.)" + _DURATION)]
+TimeLimit = Annotated[str, Checked(_time_limit, r"(?=.)" + _DURATION)]
 AbsolutePath = Annotated[str, Checked(_absolute_path, r"/.*")]
 PathInProject = Annotated[str, Checked(_path_in_project, r"[^/].*")]
 Timezone = Annotated[str, Checked(_timezone)]
 CronLine = Annotated[str, Checked(cron.check)]
 BranchPrefix = Annotated[str, Checked(_branch_prefix)]
 AgentName = Annotated[str, Checked(_agent_name)]
-WebAddress = Annotated[str, Checked(_web_address, r"(?:https?|wss?)://.*")]
+WebAddress = Annotated[str, Checked(_web_address, r"https?://.*")]
+WebhookAddress = Annotated[str, Checked(_webhook, _WEBHOOK)]
+ApiAddress = Annotated[str, Checked(_address("https?", _API_FORM, r"/v[0-9]+"), r"https?://.+/v[0-9]+/?")]
+GatewayAddress = Annotated[str, Checked(_address("wss?", "ws://127.0.0.1:3201"), r"wss?://.+")]
+ComposePath = Annotated[str, Checked(_compose_path)]
+ComposeCommand = Annotated[str, Checked(_compose_command)]
 Remote = Annotated[str, Checked(remote_url.check)]

@@ -75,4 +75,5 @@ def _draft(alert: Alert) -> Draft:
         text=well_formed(alert.text),
         file_name=f"{alert.unit}.txt",
         content=content or None,
+        delivered=alert.posted,
     )

@@ -4,16 +4,18 @@ import asyncio
 import os
 import stat
 from collections.abc import AsyncIterator
+from typing import Protocol
 
 from asyncvarlink import FileDescriptor
 
 from herald.bus import callers
 from herald.database import Database
-from herald.errors import Invalid
-from herald.interfaces.gateway import Gateway, PostEntry, PostKind, Progress, Said, Status, Watched
+from herald.errors import Invalid, Unavailable
+from herald.interfaces.gateway import Checked, Gateway, PostEntry, PostKind, Progress, Said, Status, Watched
 from herald.snapshot import Current
 from herald_gateway import records
-from herald_gateway.chat import Inbox, Message
+from herald_gateway.chat import Inbox, Message, Presence
+from herald_gateway.operations import NO_DISCORD
 from herald_gateway.outbox import Draft, Outbox
 from herald_gateway.terminal import Terminal
 
@@ -21,10 +23,26 @@ _MOST_BYTES = 25 << 20
 _LONGEST_KEY = 300
 
 
+class Discord(Presence, Protocol):
+    """The connection to Discord, as the interface shows it."""
+
+    async def check(self) -> Checked:
+        """What Herald lacks there. Raises Unavailable without a connection."""
+
+
 class GatewayService(Gateway):
     """The methods of the interface."""
 
-    def __init__(self, database: Database, snapshot: Current, inbox: Inbox, outbox: Outbox, terminal: Terminal) -> None:
+    def __init__(
+        self,
+        database: Database,
+        snapshot: Current,
+        inbox: Inbox,
+        outbox: Outbox,
+        terminal: Terminal,
+        discord: Discord | None = None,
+    ) -> None:
+        self._discord = discord
         self._database = database
         self._snapshot = snapshot
         self._inbox = inbox
@@ -103,24 +121,37 @@ class GatewayService(Gateway):
 
     async def GetStatus(self) -> Status:
         waiting = await self._database.read(records.waiting)
+        discord = self._discord
+        backlog = await discord.backlog() if discord else 0
         return Status(
-            duty=describe(self._terminal.name, waiting),
-            chat=self._terminal.name,
+            duty=describe(self._terminal.name, waiting, discord, backlog),
+            chat=self._terminal.name if discord is None else "discord",
             posts=waiting.posts,
             messages=waiting.messages,
-            connection="",
-            latency=-1.0,
-            outbox=0,
+            connection=discord.connection if discord else "",
+            latency=discord.latency if discord else -1.0,
+            outbox=backlog,
         )
+
+    async def CheckDiscord(self) -> Checked:
+        if self._discord is None:
+            raise Unavailable(NO_DISCORD)
+        return await self._discord.check()
 
     async def Watch(self, *, since: int) -> AsyncIterator[Watched]:
         async for watched in self._terminal.follow(since):
             yield watched
 
 
-def describe(chat: str, waiting: records.Waiting) -> str:
-    """The status line: `terminal chat, 12 posts, 2 messages waiting for the worker`."""
-    parts = [f"{chat} chat", f"{waiting.posts} post{'' if waiting.posts == 1 else 's'}"]
+def describe(chat: str, waiting: records.Waiting, discord: Presence | None = None, backlog: int = 0) -> str:
+    """The status line: `terminal chat, 12 posts, 2 messages waiting for the worker`; with Discord, how that stands:
+    `Discord connected, 45 ms, outbox 3, 12 posts`."""
+    parts = [f"{chat} chat"]
+    if discord is not None:
+        parts = [f"Discord {discord.connection}"]
+        parts += [f"{discord.latency * 1000:.0f} ms"] if discord.latency >= 0 else []
+        parts.append(f"outbox {backlog}")
+    parts.append(f"{waiting.posts} post{'' if waiting.posts == 1 else 's'}")
     if waiting.messages:
         plural = "" if waiting.messages == 1 else "s"
         parts.append(f"{waiting.messages} message{plural} waiting for the worker since {waiting.oldest[11:19]} UTC")

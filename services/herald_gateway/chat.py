@@ -63,3 +63,18 @@ class Chat(Protocol):
 
     def progressed(self, progress: Progress) -> None:
         """A task is doing this now: shown until the next one or the answer, never kept."""
+
+
+class Presence(Protocol):
+    """A connection to a chat server, as the status shows it."""
+
+    @property
+    def connection(self) -> str:
+        """How it stands, in words: `connected`, or what is wrong and what to do. Names a server that is not usual."""
+
+    @property
+    def latency(self) -> float:
+        """Seconds to the server and back; negative without a connection."""
+
+    async def backlog(self) -> int:
+        """How many posts the server does not have yet."""

@@ -1,6 +1,8 @@
 """Where what people say comes in: who may, what it is, on disk, and only then acted on."""
 
+import sqlite3
 import time
+from collections.abc import Callable
 
 from herald import journal
 from herald.clock import now
@@ -13,7 +15,10 @@ from herald_gateway import records
 from herald_gateway.chat import Message
 from herald_gateway.lanes import Lanes
 from herald_gateway.meaning import kind_of, lane_of, read_message, refusal_of
+from herald_gateway.records import NewMessage, Recorded
 from herald_gateway.rendering import well_formed
+
+Also = Callable[[sqlite3.Connection, NewMessage], NewMessage | None]
 
 _PATIENCE = 5.0
 """Seconds in which a message is answered even if the worker does not take it: it is on disk."""
@@ -34,30 +39,59 @@ class Intake:
 
     async def take(self, message: Message) -> Said:
         """Record a message once and see that it is acted on. Raises Invalid, Unavailable."""
+        recorded = await self.record(message)
+        if recorded is None:
+            return Said(message=message.key, kind="ignored")
+        await self._lanes.passed(recorded, _PATIENCE)
+        return Said(message=recorded.key, kind=recorded.kind)
+
+    async def record(self, message: Message, also: Also | None = None) -> Recorded | None:
+        """Record a message once; it is acted on from then on. None: the author is a stranger, and it is not kept.
+
+        `also` joins the transaction and may complete the message, or say that there is none after all. Raises
+        Invalid, Unavailable.
+        """
         if not 0 < len(message.key) <= _LONGEST_KEY:
             raise Invalid(f"the key of a message has 1 to {_LONGEST_KEY} characters")
+        new = self.judge(message)
+        if new is None:
+            self._strangers.note(message)
+            return None
+        recorded = await self._database.write(lambda db: _record(db, new, also))
+        if recorded is not None:
+            self._lanes.see_to(recorded)
+        return recorded
+
+    def judge(self, message: Message) -> NewMessage | None:
+        """What a message is and whether its author may say it; None: a stranger. Raises Invalid, Unavailable."""
         text = well_formed(message.text)
         if not text.strip():
             raise Invalid("the message is empty")
         snapshot = self._snapshot.get()
         if role_of(snapshot, message.author, message.project) is None:
-            self._strangers.note(message)
-            return Said(message=message.key, kind="ignored")
+            return None
         meaning = read_message(text, message.project, snapshot.projects)
-        new = records.NewMessage(
+        return NewMessage(
             key=well_formed(message.key),
             project=message.project,
             author=message.author,
-            name=message.name,
+            name=well_formed(message.name),
             text=text,
             at=now(),
             kind=kind_of(meaning),
             lane=lane_of(meaning, message.project),
-            refusal=refusal_of(meaning, message.author, message.project, snapshot),
+            refusal=message.refusal or refusal_of(meaning, message.author, message.project, snapshot),
+            origin=message.origin,
+            proposal=message.proposal,
+            withdrawn=message.withdrawn,
+            replies_to=message.replies_to,
+            attachments=message.attachments,
         )
-        recorded = await self._database.write(lambda db: records.record(db, new))
-        await self._lanes.passed(recorded, _PATIENCE)
-        return Said(message=recorded.key, kind=recorded.kind)
+
+
+def _record(connection: sqlite3.Connection, new: NewMessage, also: Also | None) -> Recorded | None:
+    completed = new if also is None else also(connection, new)
+    return None if completed is None else records.record(connection, completed)
 
 
 class Strangers:

@@ -43,6 +43,11 @@ class Lanes:
         self._bells: dict[str, asyncio.Event] = {}
         self._ends: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
         self._tasks: asyncio.TaskGroup | None = None
+        self._acted: Callable[[], None] = lambda: None
+
+    def tell(self, acted: Callable[[], None]) -> None:
+        """From now on this is called after each message that was acted on."""
+        self._acted = acted
 
     async def run(self) -> None:
         """Run all lanes, first those in which a message waits from before."""
@@ -67,6 +72,11 @@ class Lanes:
             async with asyncio.timeout(patience):
                 await end.wait()
 
+    def see_to(self, message: Recorded) -> None:
+        """See to it that a recorded message is acted on, without waiting for it."""
+        if message.state != "done":
+            self._wake(message.lane)
+
     def _wake(self, lane: str) -> None:
         if self._tasks is None:
             return  # the start of `run` looks for what waits
@@ -83,6 +93,7 @@ class Lanes:
             message = await insist(lambda: self._database.read(lambda db: records.next_waiting(db, lane)))
             if message is not None:
                 await insist(partial(self._act, message))
+                self._acted()
                 if (end := self._ends.get(message.key)) is not None:
                     end.set()
             elif not bell.is_set():

@@ -3,6 +3,8 @@
 import asyncio
 import os
 import re
+import sqlite3
+from functools import partial
 from typing import NamedTuple
 
 from herald.clock import now
@@ -10,7 +12,8 @@ from herald.database import Database
 from herald.durable import sync_folder, write_atomic
 from herald.errors import Unavailable
 from herald.interfaces.gateway import PostEntry, PostKind, Progress
-from herald_gateway import records
+from herald.snapshot import EMPTY, Current, Snapshot
+from herald_gateway import deliveries, records
 from herald_gateway.chat import Chat
 from herald_gateway.rendering import Rendered, render_block, render_line, render_text, well_formed
 
@@ -36,6 +39,8 @@ class Draft(NamedTuple):
     ends: str = ""
     proposal: str = ""
     votable: bool = False
+    delivered: bool = False
+    """It is in Discord already, by somebody else's hand."""
 
 
 class Outbox:
@@ -45,6 +50,11 @@ class Outbox:
         self._database = database
         self._folder = folder
         self._chats: list[Chat] = []
+        self._discord: Current | None = None
+
+    def deliver(self, snapshot: Current) -> None:
+        """From now on every post is also noted as one that Discord must get, in the transaction that logs it."""
+        self._discord = snapshot
 
     def add(self, chat: Chat) -> None:
         """From now on this chat hears of posts and progress."""
@@ -75,7 +85,8 @@ class Outbox:
             proposal=draft.proposal,
             votable=draft.votable,
         )
-        await self._database.write(lambda connection: records.log_post(connection, post))
+        destinations = None if draft.delivered else self._destinations()
+        await self._database.write(partial(_log, post=post, destinations=destinations))
         for chat in self._chats:
             chat.posted()
 
@@ -93,6 +104,13 @@ class Outbox:
     async def newest(self) -> int:
         """The id of the newest post."""
         return await self._database.read(records.newest_post)
+
+    def _destinations(self) -> Snapshot | None:
+        """What says where posts go in Discord; None without it. A damaged snapshot holds up no post."""
+        try:
+            return None if self._discord is None else self._discord.get()
+        except Unavailable:
+            return EMPTY
 
     def _prepare(self, draft: Draft) -> tuple[Rendered, str]:
         """Render, and write the file if it is one: before the post that names it. Runs in a thread."""
@@ -114,6 +132,11 @@ class Outbox:
         except OSError as error:
             raise Unavailable(f"the file of a post cannot be stored: {error.strerror}; free some space") from error
         return rendered, path
+
+
+def _log(connection: sqlite3.Connection, post: records.NewPost, destinations: Snapshot | None) -> None:
+    if records.log_post(connection, post) and destinations is not None:
+        deliveries.add(connection, post, destinations)
 
 
 def _write(path: str, data: bytes) -> None:

@@ -5,17 +5,20 @@ it was acted on. Posts are never changed: an edit is a row of its own with the s
 the row id is a cursor under which a reader misses nothing.
 """
 
+import json
 import sqlite3
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from herald.interfaces.gateway import PostEntry, PostKind
-
+from herald_gateway.chat import Origin
 
 MessageKind = Literal["task", "command", "vote"]
 
 
 class NewMessage(NamedTuple):
-    """A message to record. `lane`: messages of one lane are acted on in order. `refusal`: why it will not be."""
+    """A message to record. `lane`: messages of one lane are acted on in order. `refusal`: why it will not be.
+
+    The rest is as in `chat.Message`."""
 
     key: str
     project: str
@@ -26,6 +29,11 @@ class NewMessage(NamedTuple):
     kind: MessageKind
     lane: str
     refusal: str
+    origin: Origin | None = None
+    proposal: str = ""
+    withdrawn: bool = False
+    replies_to: str = ""
+    attachments: str = ""
 
 
 class Recorded(NamedTuple):
@@ -43,6 +51,11 @@ class Recorded(NamedTuple):
     refusal: str
     seen_post: int
     state: Literal["recorded", "begun", "done"]
+    origin: Origin | None = None
+    proposal: str = ""
+    withdrawn: bool = False
+    replies_to: str = ""
+    attachments: str = ""
 
 
 class NewPost(NamedTuple):
@@ -91,13 +104,32 @@ def record(connection: sqlite3.Connection, message: NewMessage) -> Recorded:
     """Record a message once; the same key again gives what was recorded the first time."""
     names = ", ".join(NewMessage._fields)
     holes = ", ".join("?" * len(NewMessage._fields))
+    origin = "" if message.origin is None else json.dumps(message.origin)
     connection.execute(
         f"INSERT INTO messages ({names}, seen_post) VALUES ({holes}, (SELECT coalesce(max(id), 0) FROM posts))"
         " ON CONFLICT (key) DO NOTHING",
-        message,
+        message._replace(origin=origin),  # type: ignore[arg-type]  # as it is kept
     )
-    row = connection.execute(f"SELECT {_MESSAGE} FROM messages WHERE key = ?", (message.key,)).fetchone()
-    return Recorded(*row)
+    found = message_of(connection, message.key)
+    assert found is not None
+    return found
+
+
+def message_of(connection: sqlite3.Connection, key: str) -> Recorded | None:
+    """The message of that key."""
+    row = connection.execute(f"SELECT {_MESSAGE} FROM messages WHERE key = ?", (key,)).fetchone()
+    return _recorded_of(row) if row else None
+
+
+def task_of(connection: sqlite3.Connection, message: str) -> str:
+    """The task that a message of Discord belongs to: it is a post of it, shows what it does, or asked for it."""
+    row = connection.execute(
+        "SELECT task FROM sent WHERE message = ?1 AND task <> '' UNION ALL SELECT task FROM progress WHERE message = ?1"
+        " UNION ALL SELECT task FROM posts WHERE answers = 'discord:' || ?1 AND task <> ''"
+        " UNION ALL SELECT task FROM progress WHERE answers = 'discord:' || ?1 LIMIT 1",
+        (message,),
+    ).fetchone()
+    return str(row[0]) if row else ""
 
 
 def mark(connection: sqlite3.Connection, key: str, state: Literal["begun", "done"]) -> None:
@@ -115,7 +147,13 @@ def next_waiting(connection: sqlite3.Connection, lane: str) -> Recorded | None:
     row = connection.execute(
         f"SELECT {_MESSAGE} FROM messages WHERE lane = ? AND state <> 'done' ORDER BY seq LIMIT 1", (lane,)
     ).fetchone()
-    return Recorded(*row) if row else None
+    return _recorded_of(row) if row else None
+
+
+def attached(connection: sqlite3.Connection) -> set[str]:
+    """Paths of attachments that a waiting message needs."""
+    rows = connection.execute("SELECT attachments FROM messages WHERE state <> 'done' AND attachments <> ''")
+    return {str(path) for (path,) in rows}
 
 
 def waiting(connection: sqlite3.Connection) -> Waiting:
@@ -176,6 +214,12 @@ def history_before(connection: sqlite3.Connection, project: str, message: Record
     )
     lines = [Line((row[0], row[1], row[2]), *row[3:]) for row in (*said, *posted)]
     return sorted(lines, reverse=True)[:limit]
+
+
+def _recorded_of(row: tuple[Any, ...]) -> Recorded:
+    message = dict(zip(Recorded._fields, row, strict=True))
+    origin = Origin(*json.loads(message["origin"])) if message["origin"] else None
+    return Recorded(**{**message, "origin": origin, "withdrawn": bool(message["withdrawn"])})
 
 
 def _post_of(row: tuple[object, ...]) -> PostEntry:

@@ -37,20 +37,24 @@ MIGRATIONS = (
     """,
     # Discord. Ids are kept as text.
     """
-    ALTER TABLE messages ADD COLUMN origin TEXT NOT NULL DEFAULT '';       -- where it was said, as JSON; empty: terminal
+    ALTER TABLE messages ADD COLUMN origin TEXT NOT NULL DEFAULT '';       -- where it was said, as JSON; empty: here
     ALTER TABLE messages ADD COLUMN proposal TEXT NOT NULL DEFAULT '';     -- of a vote: on this one, else the newest
+    ALTER TABLE messages ADD COLUMN withdrawn INTEGER NOT NULL DEFAULT 0;  -- of a vote: it is taken back
     ALTER TABLE messages ADD COLUMN replies_to TEXT NOT NULL DEFAULT '';   -- the task that it answers
     ALTER TABLE messages ADD COLUMN attachments TEXT NOT NULL DEFAULT '';  -- path of a tar, below attachments/
     ALTER TABLE messages ADD COLUMN noted INTEGER NOT NULL DEFAULT 0;      -- whether the eyes were put under it
+    CREATE INDEX messages_unnoted ON messages (seq) WHERE noted = 0 AND state = 'done' AND origin <> '';
 
     ALTER TABLE posts ADD COLUMN task TEXT NOT NULL DEFAULT '';
     ALTER TABLE posts ADD COLUMN ends TEXT NOT NULL DEFAULT '';
     ALTER TABLE posts ADD COLUMN proposal TEXT NOT NULL DEFAULT '';
     ALTER TABLE posts ADD COLUMN votable INTEGER NOT NULL DEFAULT 0;
 
+    CREATE INDEX posts_answers ON posts (answers) WHERE task <> '';
+
     CREATE TABLE deliveries (                 -- posts that Discord does not have yet
         post INTEGER PRIMARY KEY REFERENCES posts (id),
-        channel TEXT NOT NULL,                -- the lane: posts of one channel go out one after the other
+        channel TEXT NOT NULL,                -- the lane: `project:NAME`, an id, or empty for the system channel
         begun TEXT NOT NULL DEFAULT ''        -- newest message of the channel when it was sent; empty: it was not
     );
     CREATE INDEX deliveries_lane ON deliveries (channel, post);
@@ -62,7 +66,8 @@ MIGRATIONS = (
         webhook TEXT NOT NULL,                -- id of the webhook it went through; empty: the bot's own
         task TEXT NOT NULL,
         proposal TEXT NOT NULL,
-        votable INTEGER NOT NULL
+        votable INTEGER NOT NULL,
+        marked INTEGER NOT NULL DEFAULT 0     -- whether the reactions to vote with were put under it
     );
     CREATE INDEX sent_message ON sent (message);
     CREATE INDEX sent_votable ON sent (votable) WHERE votable;
@@ -73,9 +78,12 @@ MIGRATIONS = (
         message TEXT NOT NULL,
         webhook TEXT NOT NULL,
         answers TEXT NOT NULL,
-        ended INTEGER NOT NULL DEFAULT 0
+        begun TEXT NOT NULL,                  -- newest message of the channel when it was sent
+        ended INTEGER NOT NULL DEFAULT 0,     -- 1: the task is over, its last edit is due; 2: that was made, or let go
+        ends TEXT NOT NULL DEFAULT ''         -- the text of the last edit
     );
     CREATE INDEX progress_message ON progress (message);
+    CREATE INDEX progress_answers ON progress (answers);
     CREATE TABLE cursors (                    -- how far each channel and thread was read
         channel TEXT PRIMARY KEY,
         first TEXT NOT NULL,                  -- newest message when the channel was first seen: nothing older is taken

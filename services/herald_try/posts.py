@@ -21,6 +21,8 @@ def lines_of(post: dict[str, Any]) -> list[str]:
     """A post as lines of stdout. Further lines are set in, so that no text can pass as a post of its own."""
     label = f"[{post['project'] or 'herald'}]"
     lines = [f"{label}   {line}" for line in post["text"].splitlines()]
+    if post["revision"] and not post["votable"]:
+        del lines[1:]  # what became of it: the rest was printed with it
     if lines:
         lines[0] = lines[0].replace("   ", " ", 1)
     if post["file"]:

@@ -14,8 +14,13 @@ from herald_try.posts import Follower
 _PAUSE = 0.1
 _PAGE = 500
 _GOING = {"approved", "pushing", "rejected"}
-_FAILURES = ("task.failed", "task.parked", "task.blocked", "proposal.refused", "proposal.void")
-_SUCCESSES = ("task.done", "task.cancelled", "proposal.pushed", "proposal.discarded")
+_FAILURES = (
+    "task.failed", "task.parked", "task.blocked", "proposal.refused", "proposal.void", "deployment.failed",
+    "deployment.unknown",
+)  # fmt: skip
+_SUCCESSES = (
+    "task.done", "task.cancelled", "proposal.pushed", "proposal.discarded", "deployment.deployed", "deployment.nothing",
+)  # fmt: skip
 
 
 class Tally:
@@ -59,7 +64,7 @@ class Tally:
 
 
 def wait_until_idle(follower: Follower) -> None:
-    """Return when no task is queued or running, nothing is being pushed or discarded and every post is printed.
+    """Return when no task is queued or running, nothing is being pushed, discarded or deployed, and all is printed.
 
     Raises HeraldError when the worker or the gateway stays away.
     """
@@ -71,7 +76,7 @@ def wait_until_idle(follower: Follower) -> None:
 
 def _idle() -> bool:
     status = patiently("worker", "GetStatus", {})
-    if status["queued"] or status["running"] or status["gateway_backlog"]:
+    if status["queued"] or status["running"] or status["deployments"] or status["gateway_backlog"]:
         return False
     return not any(proposal["state"] in _GOING for proposal in _open_proposals())
 

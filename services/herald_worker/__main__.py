@@ -1,12 +1,13 @@
 """herald-worker - the durable queue of tasks, their runs, and the proposals that come of them
 
 Takes tasks (io.herald.Worker.Enqueue), starts one run at a time in io.herald.Agent, imports what the run committed,
-proposes it, takes votes, and has exactly the voted commit pushed by io.herald.Git. Watches the configuration.
+proposes it, takes votes, has exactly the voted commit pushed by io.herald.Git, and what was pushed deployed by
+io.herald.Deploy. Watches the configuration.
 
 listens   io.herald.Worker (socket handed over by the service manager)
-calls     io.herald.Agent, io.herald.Git, io.herald.Config, io.herald.Gateway
+calls     io.herald.Agent, io.herald.Git, io.herald.Deploy, io.herald.Config, io.herald.Gateway
 reads     the snapshot of herald-config
-writes    $HERALD_STATE/worker: worker.sqlite, runs/, mirrors/
+writes    $HERALD_STATE/worker: worker.sqlite, runs/, deployments/, mirrors/
 options   --once works off the queue, then exits
 signals   SIGTERM stops (runs go on and are adopted by the next start), SIGHUP compiles the configuration
 exit      0 after SIGTERM, 1 after a failure that a restart may cure, 2 for wrong use

@@ -5,16 +5,18 @@ from typing import Literal
 
 from asyncvarlink import FileDescriptor
 
-from herald import events, journal
+from herald import events
 from herald.bus import callers, limits
 from herald.database import Database
 from herald.errors import Conflict, Denied, Invalid
 from herald.interfaces import worker
-from herald.interfaces.worker import Author, Enqueued, Event, Kind, Proposal, Quote, Status, Task
+from herald.interfaces.worker import Author, Cloned, Deployment, Enqueued, Event, Kind, Proposal, Quote, Status, Task
 from herald.people import may, role_of
 from herald.snapshot import Current, Project, Role
-from herald_worker import posts, proposals, tasks
+from herald_worker import bootstrap, deployments, posts, proposals, settling, tasks
+from herald_worker.cloning import Cloner, check_right
 from herald_worker.configuration import Watcher
+from herald_worker.intake import Intake
 from herald_worker.proposing import Proposer
 from herald_worker.readiness import Readied
 from herald_worker.runner import Runner
@@ -36,6 +38,7 @@ class WorkerApi(worker.Worker):
         outbox: posts.Outbox,
         snapshot: Current,
         runner: Runner,
+        intake: Intake,
         proposer: Proposer,
         watcher: Watcher,
         readied: Readied,
@@ -45,9 +48,11 @@ class WorkerApi(worker.Worker):
         self._outbox = outbox
         self._snapshot = snapshot
         self._runner = runner
+        self._intake = intake
         self._proposer = proposer
         self._watcher = watcher
         self._readied = readied
+        self._cloner = Cloner(database, runner.starter)
 
     async def Enqueue(
         self,
@@ -72,8 +77,32 @@ class WorkerApi(worker.Worker):
         if not text.strip():
             raise Invalid("the task is empty")
         new = tasks.NewTask(key, project, kind, _clean(text), speaker, [_clean_quote(each) for each in history or []])
+        return await self._intake.take(new, attachments, replies_to or "" if found.replies == "steer" else "")
+
+    async def Clone(self, *, project: str, author: Author | None = None) -> Cloned:
+        found = self._project(project)
+        check_right(self._snapshot.get(), self._speaker(author))
+        return await self._cloner.clone(found)
+
+    async def Deploy(self, *, key: str, project: str, author: Author | None = None) -> Deployment:
+        _check_key(key)
+        found = self._project(project)
+        speaker = self._speaker(author)
+        self._need(speaker, project, "approver", "deploy")
+        if not found.enabled:
+            raise Conflict(f"{project} is disabled; set `enabled: true` in its file")
+        deployment = await self._database.write(lambda connection: deployments.add(connection, key, project, speaker))
+        self._runner.committed()
+        return deployment
+
+    async def Bootstrap(self, *, key: str, project: str, author: Author | None = None) -> Enqueued:
+        _check_key(key)
+        if not self._project(project).enabled:
+            raise Conflict(f"{project} is disabled; set `enabled: true` in its file")
+        speaker = self._speaker(author)
+        self._need(speaker, project, "operator", "hand in tasks")
+        new = bootstrap.task(key, project, speaker)
         enqueued = await self._database.write(lambda connection: tasks.enqueue(connection, new))
-        journal.debug("enqueued", project=project, task=enqueued["task"])
         self._runner.queued()
         return enqueued
 
@@ -96,7 +125,7 @@ class WorkerApi(worker.Worker):
         by = speaker["name"]
         if not running:
             cancelled = await self._database.write(
-                lambda connection: tasks.cancel_queued(connection, project, task, by)
+                lambda connection: settling.cancel_queued(connection, project, task, by)
             )
             if cancelled is not None:
                 self._runner.committed()
@@ -167,6 +196,7 @@ class WorkerApi(worker.Worker):
             queued=queued,
             running=going,
             open_proposals=waiting,
+            deployments=await self._database.read(deployments.count_live),
             max_active=snapshot.max_active,
             config_generation=snapshot.generation,
             config_errors=self._watcher.errors,

@@ -2,23 +2,27 @@
 
 from herald.errors import Failed
 from herald.snapshot import Project
+from herald_worker.commit_summary import plain
 from herald_worker.mirror import Mirror
 from herald_worker.proposals import NewProposal
 from herald_worker.runfolder import End, RunFolder
+from herald_worker.tasks import Due
 
 _MOST_PACK = 512 << 20
 _SUBJECTS_SHOWN = 10
+_WORDS_SHOWN = 80
+"""Characters of the message that asked for the work."""
 
 
-async def propose(mirror: Mirror, project: Project, run: RunFolder, task: str, answers: str, end: End) -> NewProposal:
+async def propose(mirror: Mirror, project: Project, run: RunFolder, task: Due, end: End) -> NewProposal:
     """Import the pack of a run, checked, and word the card. Raises Conflict, Failed, Unavailable."""
     if not end.branch.startswith(f"{project.branch_prefix}-"):
         raise Failed(f"the run reports the branch {end.branch!r}, which is not below {project.branch_prefix}")
     await mirror.import_run(run.run, run.file("pack"), end.head, end.base, _MOST_PACK)
-    return await word(mirror, project, run.run, task, answers, end)
+    return await word(mirror, project, run.run, task, end)
 
 
-async def word(mirror: Mirror, project: Project, run: str, task: str, answers: str, end: End) -> NewProposal:
+async def word(mirror: Mirror, project: Project, run: str, task: Due | None, end: End) -> NewProposal:
     """The proposal of commits that the mirror has; every number comes from the mirror, not from the agent."""
     summary = await mirror.summary(end.head)
     subjects = [f"• {subject}" for subject in summary.subjects[:_SUBJECTS_SHOWN]]
@@ -30,13 +34,15 @@ async def word(mirror: Mirror, project: Project, run: str, task: str, answers: s
         *subjects,
         *(f"⚠️ {flag}" for flag in summary.flags),
     ]
+    if task is not None:
+        lines.append(_asked(task))
     if summary.trailer_tests:
         lines.append(f"Tests: {summary.trailer_tests}")
     if end.message:
         lines.append(end.message)
     return NewProposal(
         project=project.name,
-        task=task,
+        task="" if task is None else str(task.id),
         run=run,
         branch=end.branch,
         base=end.base,
@@ -45,6 +51,12 @@ async def word(mirror: Mirror, project: Project, run: str, task: str, answers: s
         summary=summary.subjects[0] if summary.subjects else "",
         card="\n".join(lines),
         identity=project.agent_name,
-        answers=answers,
+        answers="" if task is None else task.key,
         needs_vote=project.push_requires_approval,
     )
+
+
+def _asked(task: Due) -> str:
+    words = plain(task.text[: 8 * _WORDS_SHOWN])
+    words = words if len(words) <= _WORDS_SHOWN else words[: _WORDS_SHOWN - 1] + "…"
+    return f"Asked for by {plain(task.author['name'])} in task {task.id}: {words}"

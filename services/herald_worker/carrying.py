@@ -17,7 +17,7 @@ from herald.errors import Busy, HeraldError, Unavailable
 from herald.interfaces.agent import Agent
 from herald.interfaces.git import Git, PushResult
 from herald.snapshot import Current, Project
-from herald_worker import proposals
+from herald_worker import deployments, proposals
 from herald_worker.mirror import Mirror
 from herald_worker.runner import Runner
 
@@ -134,11 +134,14 @@ class Carrier:
         texts = {
             "pushed": f"Pushed — {step.branch} at {step.head[:12]}. {step.summary}",
             "discarded": f"Discarded — {step.branch} at {step.head[:12]}. {step.summary}"
-            + (f"\nThe branch in the clone was kept: {reason}" if reason else ""),
+            + (f" The branch in the clone was kept: {reason}" if reason else ""),
             "void": f"Not pushed — the vote on {step.branch} is void: {reason}. "
             "Look at the remote's branch; `!push` proposes what is there now.",
             "refused": f"Not pushed — {step.branch}: {reason}. `!push` proposes it again when that is mended.",
         }
+
+        project = self._snapshot.get().projects.get(step.project)
+        deploys = project is not None and project.auto_deploy_on_push
 
         def write(connection: sqlite3.Connection) -> None:
             row = proposals.row_of(connection, str(step.id))
@@ -146,6 +149,8 @@ class Carrier:
                 return
             if state == "pushed":
                 proposals.record_push(connection, row)
+                if deploys:
+                    deployments.add_after_push(connection, row)
             proposals.move(connection, step.id, state, reason, edit=texts[state], answers=row["answers"])  # type: ignore[arg-type]
 
         await self._database.write(write)

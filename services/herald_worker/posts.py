@@ -17,7 +17,7 @@ from herald import journal
 from herald.bus import client
 from herald.database import Database
 from herald.errors import HeraldError, Invalid, Unavailable
-from herald.interfaces.gateway import Gateway, PostKind
+from herald.interfaces.gateway import Gateway, PostKind, Progress
 
 _INLINE = 1 << 16
 """Longer texts travel as a file."""
@@ -35,13 +35,18 @@ class NewPost(NamedTuple):
     answers: str = ""
     last: bool = False
     file: str = ""
+    task: str = ""
+    ends: str = ""
+    """the line with which the task's progress ends; empty: it goes on"""
+    proposal: str = ""
+    votable: bool = False
 
 
 def add(connection: sqlite3.Connection, post: NewPost) -> None:
     """Write a post into the outbox; to be called inside a write."""
     connection.execute(
-        "INSERT INTO outbox (key, revision, project, kind, identity, text, file, answers, last)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO outbox (key, revision, project, kind, identity, text, file, answers, last, task, ends, proposal,"
+        " votable) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             post.key,
             post.revision,
@@ -52,6 +57,10 @@ def add(connection: sqlite3.Connection, post: NewPost) -> None:
             post.file,
             post.answers,
             int(post.last),
+            post.task,
+            post.ends,
+            post.proposal,
+            int(post.votable),
         ),
     )
 
@@ -74,10 +83,10 @@ class Outbox:
             lambda connection: int(connection.execute("SELECT COUNT(*) FROM outbox").fetchone()[0])
         )
 
-    async def show_progress(self, project: str, task: str, text: str) -> None:
+    async def show_progress(self, progress: Progress) -> None:
         """Show what a task is doing; not kept, so nobody waits for it and a failure does not matter."""
         with contextlib.suppress(HeraldError):
-            await self._gateway.ShowProgress(project=project, task=task, text=text)
+            await self._gateway.ShowProgress(**progress)
 
     async def deliver(self) -> None:
         """Deliver for ever."""
@@ -122,6 +131,10 @@ class Outbox:
                 identity=row["identity"] or None,
                 answers=row["answers"] or None,
                 last=bool(row["last"]),
+                task=row["task"] or None,
+                ends=row["ends"] or None,
+                proposal=row["proposal"] or None,
+                votable=bool(row["votable"]),
                 file_name="output.txt" if file is not None else None,
                 file=None if file is None else FileDescriptor(file),
             )

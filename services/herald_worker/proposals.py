@@ -14,6 +14,7 @@ from herald import clock, events
 from herald.errors import Conflict, NotFound
 from herald.interfaces.worker import Author, Proposal, ProposalState
 from herald_worker import posts
+from herald_worker.commit_summary import plain
 
 _LIFETIME = 7 * 86400.0
 ENDED: frozenset[ProposalState] = frozenset({"pushed", "refused", "discarded", "void", "expired", "superseded"})
@@ -46,12 +47,14 @@ def card_key(run: str) -> str:
     return f"card-{run}"
 
 
-def create(connection: sqlite3.Connection, new: NewProposal) -> None:
-    """Propose; an open card of the same branch is replaced."""
+def create(connection: sqlite3.Connection, new: NewProposal, ends: str = "") -> None:
+    """Propose; an open card of the same branch is replaced. `ends` is the line with which the task's progress ends."""
     for row in connection.execute(
-        "SELECT id FROM proposals WHERE project = ? AND branch = ? AND state = 'open'", (new.project, new.branch)
+        "SELECT id, branch FROM proposals WHERE project = ? AND branch = ? AND state = 'open'",
+        (new.project, new.branch),
     ).fetchall():
-        move(connection, row["id"], "superseded", "a newer card continues this branch")
+        text = f"Replaced — a newer card below continues {row['branch']}."
+        move(connection, row["id"], "superseded", "a newer card continues this branch", edit=text)
     expires = clock.text(time.time() + _LIFETIME)
     state: ProposalState = "open" if new.needs_vote else "approved"
     cursor = connection.execute(
@@ -84,23 +87,32 @@ def create(connection: sqlite3.Connection, new: NewProposal) -> None:
         branch=new.branch,
         head=new.head,
     )
-    call_to_vote = (
-        f"👍 or `+1` pushes exactly {new.head[:12]} to {new.branch}, 👎 or `-1` discards it."
-        if new.needs_vote
-        else "⚠️ This project is open: `push_requires_approval: false` pushes without a vote."
-    )
     posts.add(
         connection,
         posts.NewPost(
             key=card_key(new.run),
             project=new.project,
             kind="card",
-            text="\n".join((first_line(new.commits, new.summary), new.card, call_to_vote)),
+            text="\n".join((first_line(new.commits, new.summary), new.card, _call(new))),
             identity=new.identity,
             answers=new.answers,
             last=new.needs_vote,
+            task=new.task,
+            ends=ends,
+            proposal=str(number),
+            votable=new.needs_vote,
         ),
     )
+
+
+def _call(new: NewProposal) -> str:
+    if new.needs_vote:
+        return _call_to_vote(new.head, new.branch)
+    return "⚠️ This project is open: `push_requires_approval: false` pushes without a vote."
+
+
+def _call_to_vote(head: str, branch: str) -> str:
+    return f"👍 or `+1` pushes exactly {head[:12]} to {branch}, 👎 or `-1` discards it."
 
 
 def move(
@@ -112,7 +124,8 @@ def move(
     edit: str = "",
     answers: str = "",
 ) -> None:
-    """Move a proposal to its next state; `edit` is the card's new text, which also answers a message."""
+    """Move a proposal to its next state. `edit` takes the place of the card's first line, or, when it is open again,
+    is added to the card; with `answers` it is also the last answer to that message."""
     ended = clock.now() if state in ENDED else None
     connection.execute(
         "UPDATE proposals SET state = ?, reason = ?, ended_at = ?, not_before = NULL WHERE id = ?",
@@ -140,11 +153,21 @@ def move(
                 revision=revision,
                 project=row["project"],
                 kind="card",
-                text=edit,
+                text=_edited(row, edit),
                 answers=answers,
-                last=True,
+                last=bool(answers),
+                task=row["task"],
+                proposal=str(proposal),
+                votable=state == "open",
             ),
         )
+
+
+def _edited(row: sqlite3.Row, edit: str) -> str:
+    if row["state"] != "open":
+        return f"{edit}\n{row['card']}"
+    first = first_line(row["commits"], row["summary"])
+    return "\n".join((first, row["card"], edit, _call_to_vote(row["head"], row["branch"])))
 
 
 def vote(
@@ -165,6 +188,8 @@ def vote(
         raise Conflict(f"proposal {row['id']} ({row['branch']}) is {row['state']}: the vote changes nothing")
     if choice == "approve" and row["expires_at"] <= clock.now():
         raise Conflict(f"proposal {row['id']} has expired; `!push` proposes its branch again")
+    if choice == "withdraw":
+        _check_own(connection, row["id"], author)
     connection.execute(
         "INSERT INTO votes (key, proposal, vote, author_id, author_name, at) VALUES (?, ?, ?, ?, ?, ?)",
         (key, row["id"], choice, author["id"], author["name"], clock.now()),
@@ -172,16 +197,24 @@ def vote(
     connection.execute(
         "UPDATE proposals SET answers = ?, tries = 0 WHERE id = ?", ("" if choice == "withdraw" else key, row["id"])
     )
-    edit = first_line(row["commits"], row["summary"]) + "\nThe vote was withdrawn; it is open again."
-    move(
-        connection,
-        row["id"],
-        after,
-        f"{choice} by {author['id']}",
-        edit=edit if choice == "withdraw" else "",
-        answers=key,
-    )
+    edits = {
+        "approve": f"Approved by {plain(author['name'])} — {row['branch']} at {row['head'][:12]} is pushed next.",
+        "reject": f"Rejected by {plain(author['name'])} — {row['branch']} at {row['head'][:12]} is discarded next.",
+        "withdraw": "The vote was withdrawn; it is open again.",
+    }
+    answers = key if choice == "withdraw" else ""  # any other vote is answered by what comes of it
+    move(connection, row["id"], after, f"{choice} by {author['id']}", edit=edits[choice], answers=answers)
     return shown(row_of(connection, str(row["id"])))
+
+
+def _check_own(connection: sqlite3.Connection, proposal: int, author: Author) -> None:
+    """Raise Conflict when the vote that counted is somebody else's: only they can take it back."""
+    row = connection.execute(
+        "SELECT author_id, author_name FROM votes WHERE proposal = ? AND vote = 'approve' ORDER BY rowid DESC LIMIT 1",
+        (proposal,),
+    ).fetchone()
+    if row is not None and row["author_id"] != author["id"]:
+        raise Conflict(f"the vote on proposal {proposal} is {row['author_name']}'s, who alone can withdraw it")
 
 
 def _newest_open(connection: sqlite3.Connection, project: str | None, choice: str) -> sqlite3.Row:

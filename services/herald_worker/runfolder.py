@@ -27,7 +27,7 @@ from herald.durable import read_limited, sync_folder
 
 Verdict = Literal["alive", "unbegun", "finished", "died"]
 
-_EMPTY_FILES = ("lock", "result", "pack", "log", "control", "base", "fetched")
+_EMPTY_FILES = ("lock", "result", "pack", "log", "control", "base", "fetched", "attachments")
 _VOID = "void\n"
 _MOST_RESULT = 64 << 20
 _MOST_USAGE = 64 << 10
@@ -62,13 +62,24 @@ class RunFolder:
         """Path of one file."""
         return os.path.join(self.path, name)
 
+    def open(self, name: str, flags: int) -> int:
+        """Open one file. Raises OSError."""
+        return os.open(self.file(name), flags | os.O_CLOEXEC)
+
     def create(self, prompt: bytes) -> None:
-        """Make the folder and its files, on the disk before anyone is told. Raises OSError."""
+        """Make the folder and its files. Raises OSError."""
         shutil.rmtree(self.path, ignore_errors=True)
         os.makedirs(self.path, mode=0o700)
         for name in _EMPTY_FILES:
             self._make(name, b"")
+        os.chmod(self.file("control"), 0o644)  # the agent's unit has it open, and may watch what it may read
         self._make("prompt", prompt)
+
+    def sync(self) -> None:
+        """Have their names on the disk, before the agent can begin: what the lock says must not be lost by itself.
+
+        Not before the row of the run is: without files it never began, which is so.
+        """
         sync_folder(self.path)
         sync_folder(os.path.dirname(self.path))
 
@@ -131,10 +142,28 @@ class RunFolder:
         await gone
 
     def cancel(self) -> None:
-        """Ask the run to end; its driver looks twice a second."""
-        fd = os.open(self.file("control"), os.O_WRONLY | os.O_CLOEXEC)
+        """Ask the run to end."""
+        self._append_to_control(b"cancel\n")
+
+    def tell(self, message: dict[str, Any]) -> None:
+        """Hand a message to the agent at work; durable when this returns. Raises OSError."""
+        self._append_to_control(json.dumps(message, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+
+    def told(self) -> set[str]:
+        """The keys of the messages that were handed to the agent."""
+        return {text_of(line, "key") for line in self._lines("control")}
+
+    def taken(self) -> frozenset[str]:
+        """The keys of the messages that the agent has taken up."""
+        return frozenset(text_of(line, "key") for line in self._lines("result") if line.get("type") == "taken")
+
+    def _append_to_control(self, line: bytes) -> None:
+        fd = os.open(self.file("control"), os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
         try:
-            os.write(fd, b"cancel\n")
+            size = os.fstat(fd).st_size
+            if size and os.pread(fd, 1, size - 1) != b"\n":
+                line = b"\n" + line  # a kill left half a line
+            _write_all(fd, line)
             os.fsync(fd)
         finally:
             os.close(fd)
@@ -180,7 +209,8 @@ def text_of(line: dict[str, Any], name: str) -> str:
     return "" if value is None else str(value).encode("utf-8", "replace").decode("utf-8")
 
 
-def _number_of(line: dict[str, Any], name: str) -> float:
+def number_of(line: dict[str, Any], name: str) -> float:
+    """A field as a finite number, 0 when it is none."""
     value = line.get(name)
     with contextlib.suppress(OverflowError):
         if isinstance(value, int | float) and math.isfinite(value):
@@ -205,13 +235,13 @@ def _end(line: dict[str, Any], text: str) -> End:
         head=text_of(line, "head"),
         base=text_of(line, "base"),
         branch=text_of(line, "branch"),
-        commits=int(_number_of(line, "commits")),
+        commits=int(number_of(line, "commits")),
         uncommitted=line.get("uncommitted") is True,
         session=text_of(line, "session"),
-        cost_usd=_number_of(line, "cost_usd"),
+        cost_usd=number_of(line, "cost_usd"),
         usage=_usage_of(line),
         denials=[str(each) for each in denials] if isinstance(denials, list) else [],
-        resets_at=_number_of(line, "resets_at"),
+        resets_at=number_of(line, "resets_at"),
     )
 
 

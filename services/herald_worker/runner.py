@@ -19,37 +19,45 @@ from herald.errors import Busy, Conflict, HeraldError, Unavailable
 from herald.interfaces.worker import Task
 from herald.snapshot import Current, Project
 from herald_worker import posts, tasks
+from herald_worker.attachments import Attachments
 from herald_worker.card import propose
 from herald_worker.damage import is_damaged
 from herald_worker.mirror import Mirror
-from herald_worker.runfolder import End, RunFolder, died, parse_lines, text_of
+from herald_worker.progress import Showing, ending
+from herald_worker.runfolder import End, RunFolder, died
 from herald_worker.settling import Settlement, back_to_queue, settle
 from herald_worker.starting import Going, Starter
+from herald_worker.steering import Steering
 
 _BUSY_PAUSE = 1.0
-_PROGRESS_EVERY = 0.5
-"""Seconds between looks at a run's log; nothing but what is shown waits for it."""
-
-_PROGRESS_EVENT_EVERY = 2.0
 _LAST_GASP = 1.0
 """Seconds before a death without a result counts as a crash: what kills everything kills this process by then. The
 first retry waits as long anyway."""
-
-_MOST_LOG = 64 << 20
 
 
 class Runner:
     """Starts what is due, follows what is going, settles what has ended."""
 
-    def __init__(self, database: Database, log: events.EventLog, outbox: posts.Outbox, snapshot: Current) -> None:
+    def __init__(
+        self,
+        database: Database,
+        log: events.EventLog,
+        outbox: posts.Outbox,
+        snapshot: Current,
+        attachments: Attachments,
+    ) -> None:
         self._database = database
         self._log = log
         self._outbox = outbox
         self._snapshot = snapshot
+        self._attachments = attachments
+        self._showing = Showing(database, log, outbox)
+        self.steering = Steering(database)
         self.starter = Starter(database, snapshot)
         self._wake = asyncio.Event()
         self._going: dict[str, Going] = {}
         self.proposed = asyncio.Event()
+        self.deploying = asyncio.Event()
 
     def wake(self) -> None:
         """Something is queued, or a place has become free."""
@@ -61,11 +69,13 @@ class Runner:
         self._wake.set()
 
     def committed(self) -> None:
-        """Rows were committed: tell followers, the outbox, the dispatcher and whoever carries out votes."""
+        """Rows were committed: tell followers, the outbox, the dispatcher, and whoever carries out votes or deploys."""
         self._log.committed()
         self._outbox.committed()
+        self._attachments.committed()
         self._wake.set()
         self.proposed.set()
+        self.deploying.set()
 
     async def work(self) -> None:
         """Adopt what is going, then start what is due, for ever."""
@@ -112,11 +122,11 @@ class Runner:
                 continue
             run = RunFolder(f"{task.id}-{task.attempt + 1}-{uuid.uuid4().hex[:6]}")
             await asyncio.to_thread(run.create, b"")
-            if not await self._database.write(partial(tasks.begin, task=task, run=run.run)):
+            if not (started_at := await self._database.write(partial(tasks.begin, task=task, run=run.run))):
                 await asyncio.to_thread(run.remove)
                 continue
             self.committed()
-            going = Going(run, task, project)
+            going = Going(run, task._replace(started_at=started_at), project)
             self._going[run.run] = going
             return going
         return None
@@ -126,14 +136,16 @@ class Runner:
             tasks.end(connection, task.id, "failed", "configuration", reason)
             text = f"Task {task.id} failed: {reason}"
             key = f"refused-{uuid.uuid4().hex}"
+            ends = ending("failed (configuration)", task.started_at, time.time(), tasks.spent(connection, task.id))
             post = posts.NewPost(key, task.project, "notice", text, answers=task.key, last=True)
-            posts.add(connection, post)
+            posts.add(connection, post._replace(task=str(task.id), ends=ends))
 
         await self._database.write(write)
         self.committed()
 
     async def _follow_new(self, going: Going) -> None:
         """Prepare, start and follow a run; whatever goes wrong before the agent has its locks ends here."""
+        self._showing.begin(going)
         try:
             try:
                 await self.starter.start(going)
@@ -152,8 +164,12 @@ class Runner:
                 return
             await self._follow(going)
         finally:
-            self._going.pop(going.run.run, None)
-            self.wake()
+            await self._gone(going)
+
+    async def _gone(self, going: Going) -> None:
+        self._going.pop(going.run.run, None)
+        self.wake()
+        await self._showing.end(going.run.run)
 
     async def _lives_on(self, going: Going, reason: str) -> bool:
         """After a start that was not answered: whether the run goes on or has left something to settle."""
@@ -166,6 +182,7 @@ class Runner:
     async def _back_to_queue(self, going: Going, reason: str, pause: float) -> None:
         """The agent had no place: no attempt, no crash."""
         run, task, project = going
+        await self._showing.end(run.run)
         journal.info(f"back to the queue: {reason}", project=project.name, task=str(task.id), run=run.run)
         until = clock.text(time.time() + pause)
 
@@ -185,14 +202,8 @@ class Runner:
         self.committed()
 
     async def _follow(self, going: Going) -> None:
-        """Wait until the last process is gone, showing meanwhile what it does; then settle."""
-        showing = asyncio.create_task(self._show(going), name=f"progress of {going.run.run}")
-        try:
-            await going.run.until_gone()
-        finally:
-            showing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await showing
+        """Wait until the last process is gone; then settle."""
+        await going.run.until_gone()
         ended_at = time.time()
         verdict, boot = await asyncio.to_thread(going.run.examine)
         end = await asyncio.to_thread(going.run.end)
@@ -204,38 +215,14 @@ class Runner:
             await asyncio.sleep(_LAST_GASP)
             await self._settle(going, await asyncio.to_thread(_end_of_the_dead, going.run, boot), ended_at)
 
-    async def _show(self, going: Going) -> None:
-        seen, last_event = 0, 0.0
-        while True:
-            await asyncio.sleep(_PROGRESS_EVERY)
-            text, seen = await asyncio.to_thread(_newest_progress, going.run, seen)
-            if not text:
-                continue
-            await self._outbox.show_progress(going.project.name, str(going.task.id), text)
-            if time.monotonic() - last_event >= _PROGRESS_EVENT_EVERY:
-                last_event = time.monotonic()
-                await self._tell_progress(going, text)
-
-    async def _tell_progress(self, going: Going, text: str) -> None:
-        await self._database.write(
-            lambda connection: events.append(
-                connection,
-                "task.progress",
-                project=going.project.name,
-                task=str(going.task.id),
-                run=going.run.run,
-                text=text,
-            )
-        )
-        self._log.committed()
-
     async def _settle(self, going: Going, end: End, ended_at: float) -> None:
         """Import what was committed, then one transaction for everything that follows."""
         run, task, project = going
+        await self._showing.end(run.run)
         proposal = None
         if end.outcome == "ok" and end.commits and end.head != end.base:
             try:
-                proposal = await propose(Mirror(project.name), project, run, str(task.id), task.key, end)
+                proposal = await propose(Mirror(project.name), project, run, task, end)
             except HeraldError as error:
                 end = end._replace(
                     outcome="failed",
@@ -244,7 +231,8 @@ class Runner:
                 )
         folder = os.path.join(names.state_folder(names.WORKER), "outputs")
         output = await asyncio.to_thread(posts.output, folder, f"{run.run}.txt", end.text)
-        settlement = Settlement(run.run, task.id, project, end, proposal, output, ended_at)
+        taken = await asyncio.to_thread(run.taken)
+        settlement = Settlement(run.run, task.id, project, end, proposal, output, ended_at, taken)
         await self._database.write(lambda connection: settle(connection, settlement))
         cost = f"{end.cost_usd:.4f}"
         journal.notice(f"run ended: {end.outcome}", project=project.name, task=str(task.id), run=run.run, cost_usd=cost)
@@ -288,26 +276,11 @@ class Runner:
                 await self._back_to_queue(going, "the worker ended before the run began", 0.0)
                 return
             await self._running(going)
+            self._showing.begin(going)
+            await self.steering.hand_on(going.run.run)
             await self._follow(going)
         finally:
-            self._going.pop(going.run.run, None)
-            self.wake()
-
-
-def _newest_progress(run: RunFolder, seen: int) -> tuple[str, int]:
-    """The newest progress line after `seen` bytes of the log, and the bytes seen now."""
-    try:
-        with open(run.file("log"), "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if size <= seen or size > _MOST_LOG:
-                return "", seen
-            file.seek(seen)
-            data = file.read(size - seen)
-    except FileNotFoundError:
-        return "", seen
-    whole = data.rfind(b"\n") + 1
-    lines = [line for line in parse_lines(data[:whole]) if line.get("type") in ("progress", "credential")]
-    return (text_of(lines[-1], "text")[:200] if lines else ""), seen + whole
+            await self._gone(going)
 
 
 def _end_of_the_dead(run: RunFolder, boot: str) -> End:

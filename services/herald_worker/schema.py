@@ -127,4 +127,48 @@ CREATE TRIGGER tasks_go AFTER DELETE ON tasks WHEN OLD.state = 'queued' BEGIN
   UPDATE queue_lengths SET queued = queued - 1 WHERE project = OLD.project;
 END;
 """,
+    # What a task brings along and what posts say of it; messages that were given to a running agent.
+    """
+ALTER TABLE tasks ADD COLUMN attachments TEXT NOT NULL DEFAULT '';
+ALTER TABLE tasks ADD COLUMN bootstrap INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX tasks_with_attachments ON tasks (attachments) WHERE attachments <> '' AND ended_at IS NULL;
+ALTER TABLE outbox ADD COLUMN task TEXT NOT NULL DEFAULT '';
+ALTER TABLE outbox ADD COLUMN ends TEXT NOT NULL DEFAULT '';
+ALTER TABLE outbox ADD COLUMN proposal TEXT NOT NULL DEFAULT '';
+ALTER TABLE outbox ADD COLUMN votable INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE steers (
+  key TEXT PRIMARY KEY,
+  task INTEGER NOT NULL REFERENCES tasks (id),
+  run TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  text TEXT NOT NULL,
+  author_id TEXT NOT NULL,
+  author_name TEXT NOT NULL,
+  history TEXT NOT NULL,
+  state TEXT NOT NULL,
+  at TEXT NOT NULL
+);
+CREATE INDEX steers_open ON steers (run) WHERE state = 'accepted';
+""",
+    # Deployments. `folder` names their files and posts, `answers` the message that asked for it.
+    """
+CREATE TABLE deployments (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  key TEXT NOT NULL UNIQUE,
+  folder TEXT NOT NULL UNIQUE,
+  project TEXT NOT NULL,
+  head TEXT NOT NULL,
+  state TEXT NOT NULL,
+  reason TEXT NOT NULL DEFAULT '',
+  answers TEXT NOT NULL,
+  author_id TEXT NOT NULL,
+  author_name TEXT NOT NULL,
+  tries INTEGER NOT NULL DEFAULT 0,
+  not_before TEXT,
+  created_at TEXT NOT NULL,
+  ended_at TEXT
+);
+CREATE INDEX deployments_live ON deployments (project, id) WHERE ended_at IS NULL;
+CREATE INDEX pushed_last ON pushed (project, at);
+""",
 )

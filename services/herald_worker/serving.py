@@ -6,8 +6,11 @@ from herald.service import Service
 from herald.snapshot import Current
 from herald_worker import posts
 from herald_worker.api import WorkerApi
+from herald_worker.attachments import Attachments
 from herald_worker.carrying import Carrier
 from herald_worker.configuration import Watcher
+from herald_worker.deploying import Deployer
+from herald_worker.intake import Intake
 from herald_worker.proposing import Proposer
 from herald_worker.readiness import Readied
 from herald_worker.runner import Runner
@@ -22,7 +25,8 @@ async def serve(service: Service) -> None:
     changed = None if names.mode() == "try" else service.changed
     log = events.EventLog(database, changed)
     outbox = posts.Outbox(database)
-    runner = Runner(database, log, outbox, snapshot)
+    attachments = Attachments(database)
+    runner = Runner(database, log, outbox, snapshot, attachments)
     readied = Readied(service.changed)
     watcher = Watcher(database, snapshot, runner, readied)
     proposer = Proposer(database, runner)
@@ -35,10 +39,13 @@ async def serve(service: Service) -> None:
     async def reload() -> None:
         await watcher.reload()
 
-    api = WorkerApi(database, log, outbox, snapshot, runner, proposer, watcher, readied)
+    intake = Intake(database, runner, attachments)
+    api = WorkerApi(database, log, outbox, snapshot, runner, intake, proposer, watcher, readied)
+    service.task(attachments.tidy(), "attachments")
     service.task(outbox.deliver(), "outbox")
     service.task(runner.work(), "runner")
     service.task(Carrier(database, snapshot, runner).work(), "votes")
+    service.task(Deployer(database, snapshot, runner).work(), "deployments")
     service.task(watcher.watch(), "configuration")
     service.duty(duty)
     service.on_reload(reload)

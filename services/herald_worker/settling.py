@@ -11,12 +11,14 @@
 """
 
 import sqlite3
+import time
 from typing import NamedTuple
 
 from herald import clock
-from herald.interfaces.gateway import PostKind
+from herald.interfaces.worker import Task, TaskState
 from herald.snapshot import Project
-from herald_worker import posts, proposals, tasks
+from herald_worker import posts, proposals, steering, tasks
+from herald_worker.progress import ending
 from herald_worker.runfolder import End
 
 ATTEMPTS = 3
@@ -35,6 +37,49 @@ class Settlement(NamedTuple):
     """text, or the file that holds it"""
     ended_at: float
     """when its last process was gone, in seconds since the epoch"""
+    taken: frozenset[str] = frozenset()
+    """keys of the further messages that its agent has taken up"""
+
+
+class _Thread:
+    """What is posted about the end of a run, in order. The first post ends the task's progress, if that is over."""
+
+    def __init__(self, connection: sqlite3.Connection, settlement: Settlement, row: sqlite3.Row) -> None:
+        self.settlement = settlement
+        self._connection = connection
+        self._row = row
+        self._ends = ""
+
+    def end(self, state: TaskState, how: str, kind_of_failure: str = "", summary: str = "") -> None:
+        """The task is over."""
+        tasks.end(self._connection, self.settlement.task, state, kind_of_failure, summary)
+        spent = tasks.spent(self._connection, self.settlement.task)
+        self._ends = ending(how, self._row["started_at"] or "", self.settlement.ended_at, spent)
+
+    def said(self, *, last: bool) -> None:
+        """The agent's own words, if there are any."""
+        text, file = self.settlement.output
+        if not text and not file:
+            if not last:
+                return
+            text = "(the agent said nothing)"
+        identity = self.settlement.project.agent_name
+        self._post(posts.NewPost(f"run-{self.settlement.run}-said", "", "answer", text, 0, identity, file=file), last)
+
+    def notice(self, text: str, *, last: bool) -> None:
+        """Herald's words about it."""
+        self._post(posts.NewPost(f"run-{self.settlement.run}-notice", "", "notice", text), last)
+
+    def card(self, proposal: proposals.NewProposal) -> None:
+        """The card of its commits."""
+        proposals.create(self._connection, proposal, ends=self._ends)
+        self._ends = ""
+
+    def _post(self, post: posts.NewPost, last: bool) -> None:
+        task, project = str(self.settlement.task), self.settlement.project.name
+        post = post._replace(project=project, answers=self._row["key"], last=last, task=task, ends=self._ends)
+        posts.add(self._connection, post)
+        self._ends = ""
 
 
 def delay(crashes: int) -> float:
@@ -58,12 +103,14 @@ def settle(connection: sqlite3.Connection, settlement: Settlement) -> bool:
         )
     elif end.outcome == "workspace":
         connection.execute("DELETE FROM clones WHERE project = ?", (settlement.project.name,))
+    thread = _Thread(connection, settlement, row)
     if end.outcome == "crash" and not row["cancelled_by"]:
-        _crashed(connection, settlement, row)
+        _crashed(connection, thread, row["crashes"] + 1)
     elif end.outcome == "stopped" and not row["cancelled_by"]:
         tasks.requeue(connection, settlement.task, delay_until=None, counts=False, reason=end.message or "stopped")
     else:
-        _over(connection, settlement, row)
+        _over(thread, row["cancelled_by"])
+    steering.settle(connection, settlement.run, settlement.project.name, settlement.taken)
     return True
 
 
@@ -71,118 +118,80 @@ def back_to_queue(connection: sqlite3.Connection, run: str, task: int, reason: s
     """A run that never began: no attempt, no crash; the task is queued again unless somebody cancelled it meanwhile."""
     tasks.end_run(connection, run, "unbegun", "", 0.0, {})
     row = tasks.row_of(connection, str(task))
-    if not row["cancelled_by"]:
+    if row["cancelled_by"]:
+        how = f"cancelled by {row['cancelled_by']}"
+        tasks.end(connection, task, "cancelled", "", how)
+        text = f"Task {task} was {how} before it began."
+        ends = ending(how, row["started_at"] or "", time.time(), tasks.spent(connection, task))
+        post = posts.NewPost(f"run-{run}-notice", row["project"], "notice", text, answers=row["key"], last=True)
+        posts.add(connection, post._replace(task=str(task), ends=ends))
+    else:
         tasks.forget_place(connection, task)
         tasks.requeue(connection, task, delay_until=until, counts=False, reason=reason)
-        return
-    tasks.end(connection, task, "cancelled", "", f"cancelled by {row['cancelled_by']}")
-    text = f"Task {task} was cancelled by {row['cancelled_by']} before it began."
-    key = f"run-{run}-notice"
-    posts.add(connection, posts.NewPost(key, row["project"], "notice", text, answers=row["key"], last=True))
+    steering.settle(connection, run, row["project"], frozenset())
 
 
-def _crashed(connection: sqlite3.Connection, settlement: Settlement, row: sqlite3.Row) -> None:
-    crashes = row["crashes"] + 1
+def cancel_queued(connection: sqlite3.Connection, project: str | None, task: str | None, by: str) -> Task | None:
+    """As in the queue; of a task that has begun before, the progress is ended."""
+    cancelled = tasks.cancel_queued(connection, project, task, by)
+    if cancelled is not None and cancelled["started_at"] is not None:
+        number, how = cancelled["id"], f"cancelled by {by}"
+        ends = ending(how, cancelled["started_at"], time.time(), tasks.spent(connection, int(number)))
+        text = f"Task {number} was {how} before its next attempt."
+        post = posts.NewPost(f"cancelled-{number}", cancelled["project"], "notice", text, answers=cancelled["key"])
+        posts.add(connection, post._replace(last=True, task=number, ends=ends))
+    return cancelled
+
+
+def _crashed(connection: sqlite3.Connection, thread: _Thread, crashes: int) -> None:
+    settlement = thread.settlement
     connection.execute("UPDATE tasks SET crashes = ? WHERE id = ?", (crashes, settlement.task))
     reason = (settlement.end.message or "the agent's process died without a result").rstrip(".")
     if crashes < ATTEMPTS:
         wait = delay(crashes)
         until = clock.text(settlement.ended_at + wait)
         tasks.requeue(connection, settlement.task, delay_until=until, counts=True, reason=reason)
-        text = f"The run broke off: {reason}. Attempt {crashes + 1} of {ATTEMPTS} follows in {wait:g} s, same session."
-        _post(connection, settlement, row, "notice", text, last=False)
+        next_one = f"Attempt {crashes + 1} of {ATTEMPTS} follows in {wait:g} s, same session."
+        thread.notice(f"The run broke off: {reason}. {next_one}", last=False)
         return
-    _said(connection, settlement, row, last=False)
-    tasks.end(connection, settlement.task, "parked", "crash", reason)
-    text = (
+    thread.end("parked", "parked", "crash", reason)
+    thread.said(last=False)
+    thread.notice(
         f"Task {settlement.task} is parked: it broke off {crashes} times, the last time: {reason}. "
         "It blocks nobody; send it again when the cause is gone (`journalctl HERALD_TASK="
-        f"{settlement.task}` tells more)."
+        f"{settlement.task}` tells more).",
+        last=True,
     )
-    _post(connection, settlement, row, "notice", text, last=True)
 
 
-def _over(connection: sqlite3.Connection, settlement: Settlement, row: sqlite3.Row) -> None:
-    end = settlement.end
-    if row["cancelled_by"] and end.outcome in ("cancelled", "crash", "stopped"):
-        _said(connection, settlement, row, last=False)
-        tasks.end(connection, settlement.task, "cancelled", "", f"cancelled by {row['cancelled_by']}")
-        text = f"Task {settlement.task} was cancelled by {row['cancelled_by']}.{_branch_left(end)}"
-        _post(connection, settlement, row, "notice", text, last=True)
-        return
-    if end.outcome == "ok":
-        card = settlement.proposal is not None
-        note = end.message if end.message and not card else ""
-        _said(connection, settlement, row, last=not card and not note)
-        tasks.end(connection, settlement.task, "done", "", end.text[:1000])
-        if settlement.proposal is not None:
-            proposals.create(connection, settlement.proposal)
+def _over(thread: _Thread, cancelled_by: str) -> None:
+    settlement, end = thread.settlement, thread.settlement.end
+    task = settlement.task
+    if cancelled_by and end.outcome in ("cancelled", "crash", "stopped"):
+        how = f"cancelled by {cancelled_by}"
+        thread.end("cancelled", how, summary=how)
+        thread.said(last=False)
+        thread.notice(f"Task {task} was {how}.{_branch_left(end)}", last=True)
+    elif end.outcome == "ok":
+        thread.end("done", "done", summary=end.text[:1000])
+        card = settlement.proposal
+        note = end.message if card is None else ""
+        thread.said(last=card is None and not note)
+        if card is not None:
+            thread.card(card)
         elif note:
-            _post(connection, settlement, row, "notice", note, last=True)
-        return
-    if end.outcome == "denied":
-        _said(connection, settlement, row, last=False)
-        tasks.end(connection, settlement.task, "blocked", "denied", end.message)
-        _post(
-            connection,
-            settlement,
-            row,
-            "notice",
-            f"Task {settlement.task} is blocked: {end.message}{_branch_left(end)}",
-            last=True,
-        )
-        return
-    _said(connection, settlement, row, last=False)
-    tasks.end(connection, settlement.task, "failed", end.outcome, end.message)
-    text = f"Task {settlement.task} failed ({end.outcome}): {end.message}{_branch_left(end)}"
-    _post(connection, settlement, row, "notice", text, last=True)
+            thread.notice(note, last=True)
+    elif end.outcome == "denied":
+        thread.end("blocked", "blocked", "denied", end.message)
+        thread.said(last=False)
+        thread.notice(f"Task {task} is blocked: {end.message}{_branch_left(end)}", last=True)
+    else:
+        thread.end("failed", f"failed ({end.outcome})", end.outcome, end.message)
+        thread.said(last=False)
+        thread.notice(f"Task {task} failed ({end.outcome}): {end.message}{_branch_left(end)}", last=True)
 
 
 def _branch_left(end: End) -> str:
     if not end.commits:
         return ""
     return f" What it committed stays on {end.branch}; `!push` proposes it."
-
-
-def _said(connection: sqlite3.Connection, settlement: Settlement, row: sqlite3.Row, *, last: bool) -> None:
-    """The agent's own words, if there are any."""
-    text, file = settlement.output
-    if not text and not file:
-        if not last:
-            return
-        text = "(the agent said nothing)"
-    posts.add(
-        connection,
-        posts.NewPost(
-            key=f"run-{settlement.run}-said",
-            project=settlement.project.name,
-            kind="answer",
-            text=text,
-            file=file,
-            identity=settlement.project.agent_name,
-            answers=row["key"],
-            last=last,
-        ),
-    )
-
-
-def _post(
-    connection: sqlite3.Connection,
-    settlement: Settlement,
-    row: sqlite3.Row,
-    kind: PostKind,
-    text: str,
-    *,
-    last: bool,
-) -> None:
-    posts.add(
-        connection,
-        posts.NewPost(
-            key=f"run-{settlement.run}-{kind}",
-            project=settlement.project.name,
-            kind=kind,
-            text=text,
-            answers=row["key"],
-            last=last,
-        ),
-    )

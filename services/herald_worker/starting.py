@@ -13,11 +13,12 @@ from asyncvarlink import FileDescriptor
 from herald import journal
 from herald.bus import client
 from herald.database import Database
-from herald.errors import Conflict, Unavailable
+from herald.errors import Conflict, Failed, Unavailable
 from herald.interfaces.agent import Agent, Begun
-from herald.interfaces.git import Git
+from herald.interfaces.git import Fetched, Git
 from herald.snapshot import Current, Project
 from herald_worker import prompt, proposals, tasks
+from herald_worker.attachments import path_of
 from herald_worker.mirror import Mirror
 from herald_worker.runfolder import RunFolder
 
@@ -29,6 +30,7 @@ _PASSED = {
     "prompt": os.O_RDONLY,
     "base": os.O_RDONLY,
     "control": os.O_RDONLY,
+    "attachments": os.O_RDONLY,
     "lock": os.O_RDWR,
     "result": os.O_RDWR | os.O_APPEND,
     "log": os.O_RDWR | os.O_APPEND,
@@ -73,13 +75,15 @@ class Starter:
         if had != base:
             await Mirror(project.name).export(base, had, run.file("base"))
         words = prompt.compose(project, branch, task.author, task.history, task.text)
-        await asyncio.to_thread(_write_prompt, run, words)
-        await self._database.write(lambda connection: tasks.place(connection, task.id, branch, base, session))
+        await asyncio.gather(
+            asyncio.to_thread(_write_prompt, run, words),
+            self._database.write(lambda connection: tasks.place(connection, task.id, branch, base, session)),
+        )
         journal.debug("handed over", run=run.run)
         with contextlib.ExitStack() as stack:
             fds: dict[str, FileDescriptor] = {}
             for name, flags in _PASSED.items():
-                fd = os.open(run.file(name), flags | os.O_CLOEXEC)
+                fd = _open_attachments(task) if name == "attachments" and task.attachments else run.open(name, flags)
                 stack.callback(os.close, fd)
                 fds["base_pack" if name == "base" else name] = FileDescriptor(fd)
             stream = self._agent.Run(
@@ -91,6 +95,7 @@ class Starter:
                 resume=bool(task.session),
                 deadline=self._snapshot.get().task_limit,
                 title=prompt.title_of(task.text),
+                bootstrap=task.bootstrap,
                 **fds,
             )
             await _first_answer(stream)
@@ -105,6 +110,10 @@ class Starter:
 
     async def fetch(self, project: Project, pack: str) -> str:
         """Bring the mirror up to the remote's default branch; returns its head. Raises HeraldError."""
+        return (await self.fetch_default(project, pack))["head"]
+
+    async def fetch_default(self, project: Project, pack: str) -> Fetched:
+        """The same; returns the default branch, too."""
         if not project.remote:
             raise Conflict(
                 f"{project.name} has no remote: set `git.remote` in its file, or `git remote add origin URL` in"
@@ -125,7 +134,7 @@ class Starter:
                 journal.warning(f"the mirror is built anew: {error.message}", project=project.name)
                 continue
             break
-        return fetched["head"]
+        return fetched
 
 
 async def _first_answer(stream: AsyncIterator[Begun]) -> None:
@@ -138,7 +147,15 @@ async def _first_answer(stream: AsyncIterator[Begun]) -> None:
         await stream.aclose()  # type: ignore[attr-defined]
 
 
+def _open_attachments(task: tasks.Due) -> int:
+    try:
+        return os.open(path_of(task.attachments), os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise Failed("its attachments were removed by hand; send the message again with them") from None
+
+
 def _write_prompt(run: RunFolder, data: bytes) -> None:
-    """Not fsynced: after a power cut nobody reads it, the task gets another run."""
+    """Its content is not fsynced: after a power cut nobody reads it, the task gets another run."""
     with open(run.file("prompt"), "wb") as file:
         file.write(data)
+    run.sync()

@@ -26,6 +26,9 @@ class NewTask(NamedTuple):
     text: str
     author: Author
     history: list[Quote]
+    attachments: str = ""
+    """the name of a tar of the worker's; it belongs to the task from then on"""
+    bootstrap: bool = False
 
 
 class Due(NamedTuple):
@@ -41,6 +44,9 @@ class Due(NamedTuple):
     session: str
     branch: str
     base: str
+    attachments: str
+    bootstrap: bool
+    started_at: str
 
 
 def enqueue(connection: sqlite3.Connection, new: NewTask) -> Enqueued:
@@ -51,8 +57,8 @@ def enqueue(connection: sqlite3.Connection, new: NewTask) -> Enqueued:
             task=str(known["id"]), created=False, ahead=_ahead(connection, known["rank"], known["id"]), steered=False
         )
     cursor = connection.execute(
-        "INSERT INTO tasks (key, project, kind, rank, text, author_id, author_name, history, state, created_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?)",
+        "INSERT INTO tasks (key, project, kind, rank, text, author_id, author_name, history, attachments, bootstrap,"
+        " state, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?)",
         (
             new.key,
             new.project,
@@ -62,6 +68,8 @@ def enqueue(connection: sqlite3.Connection, new: NewTask) -> Enqueued:
             new.author["id"],
             new.author["name"],
             json.dumps(new.history, ensure_ascii=False),
+            new.attachments,
+            int(new.bootstrap),
             clock.now(),
         ),
     )
@@ -113,6 +121,9 @@ def due_of(row: sqlite3.Row) -> Due:
         session=row["session"],
         branch=row["branch"],
         base=row["base"],
+        attachments=row["attachments"],
+        bootstrap=bool(row["bootstrap"]),
+        started_at=row["started_at"] or "",
     )
 
 
@@ -125,20 +136,21 @@ def next_delay(connection: sqlite3.Connection) -> str | None:
     return None if row[0] is None else str(row[0])
 
 
-def begin(connection: sqlite3.Connection, task: Due, run: str) -> bool:
-    """The task gets a run, in state starting; false when it was cancelled meanwhile."""
+def begin(connection: sqlite3.Connection, task: Due, run: str) -> str:
+    """The task gets a run, in state starting; returns when its first one began, empty: it was cancelled meanwhile."""
+    now = clock.now()
     changed = connection.execute(
-        "UPDATE tasks SET state = 'starting', attempt = attempt + 1, not_before = NULL,"
-        " started_at = COALESCE(started_at, ?) WHERE id = ? AND state = 'queued'",
-        (clock.now(), task.id),
+        "UPDATE tasks SET state = 'starting', attempt = attempt + 1, not_before = NULL, started_at = ?"
+        " WHERE id = ? AND state = 'queued'",
+        (task.started_at or now, task.id),
     ).rowcount
     if not changed:
-        return False
+        return ""
     connection.execute(
-        "INSERT INTO runs (id, task, state, created_at) VALUES (?, ?, 'starting', ?)", (run, task.id, clock.now())
+        "INSERT INTO runs (id, task, state, created_at) VALUES (?, ?, 'starting', ?)", (run, task.id, now)
     )
     events.append(connection, "task.starting", project=task.project, task=str(task.id), run=run)
-    return True
+    return task.started_at or now
 
 
 def place(connection: sqlite3.Connection, task: int, branch: str, base: str, session: str) -> None:
@@ -204,6 +216,36 @@ def end_run(connection: sqlite3.Connection, run: str, outcome: str, head: str, c
             (outcome, head, cost_usd, json.dumps(usage), clock.now(), run),
         ).rowcount
     )
+
+
+class Spent(NamedTuple):
+    """What all runs of a task have used so far."""
+
+    tokens: int
+    cost_usd: float
+
+
+def spent(connection: sqlite3.Connection, task: int) -> Spent:
+    """What the settled runs of a task have used."""
+    rows = connection.execute("SELECT usage, cost_usd FROM runs WHERE task = ?", (task,)).fetchall()
+    return Spent(sum(_tokens(json.loads(row["usage"])) for row in rows), sum(row["cost_usd"] for row in rows))
+
+
+def _tokens(usage: dict[str, Any]) -> int:
+    """The agent's side wrote it: anything may stand there."""
+    kinds = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+    return sum(count for kind in kinds if isinstance(count := usage.get(kind), int) and 0 <= count < 1 << 50)
+
+
+def attachments_needed(connection: sqlite3.Connection) -> set[str]:
+    """The tars of tasks that are not over."""
+    return {
+        row[0]
+        for row in connection.execute(
+            "SELECT attachments FROM tasks INDEXED BY tasks_with_attachments WHERE attachments <> ''"
+            " AND ended_at IS NULL"
+        )
+    }
 
 
 def cancel_queued(connection: sqlite3.Connection, project: str | None, task: str | None, by: str) -> Task | None:

@@ -7,7 +7,7 @@ _SHAPES = re.compile(
     r"sk-ant-[A-Za-z0-9_-]{8,}"  # Anthropic keys and OAuth tokens
     r"|gh[pousr]_[A-Za-z0-9]{16,}|github_pat_[A-Za-z0-9_]{20,}"  # GitHub
     r"|[MNO][A-Za-z0-9_-]{23,27}\.[A-Za-z0-9_-]{6,7}\.[A-Za-z0-9_-]{27,}"  # Discord bot tokens
-    r"|https://(?:[a-z]+\.)?discord(?:app)?\.com/api/(?:v\d+/)?webhooks/\d+/[A-Za-z0-9_-]+"  # Discord webhook URLs
+    r"|https?://[^\s/\"'<>]+/(?:[^\s/\"'<>]+/){0,4}webhooks/\d+/[A-Za-z0-9_-]+"  # webhook URLs, whatever the host
     r"|-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|\Z)",
     re.DOTALL,
 )
@@ -21,6 +21,8 @@ _LARGEST = 1 << 20
 
 _OPEN = ("snapshot.json",)
 """Handed over as credentials are, and none."""
+
+_WEBHOOK = re.compile(r"/webhooks/\d+/([^\s/?#]+)")
 
 _loaded: list[str] | None = None
 
@@ -37,6 +39,14 @@ def learn(folder: str) -> None:
     """Mask what the files of this folder hold, too, as far as they can be read."""
     global _loaded
     _loaded = _sorted({*_secrets(), *_values(folder)})
+
+
+def learn_value(value: str) -> None:
+    """Mask this value from now on; of a webhook's URL also the token alone."""
+    global _loaded
+    value = value.strip()
+    found = _WEBHOOK.search(value)
+    _loaded = _sorted({*_secrets(), value, *((found[1],) if found else ())})
 
 
 def _secrets() -> list[str]:

@@ -10,12 +10,13 @@ GATEWAY = "gateway"
 WORKER = "worker"
 AGENT = "agent"
 GIT = "git"
+DEPLOY = "deploy"
 CONFIG = "config"
 
 LONG_RUNNING = (GATEWAY, WORKER)
 """Services that systemd keeps running."""
 
-ON_CONNECT = (AGENT, GIT, CONFIG)
+ON_CONNECT = (AGENT, GIT, DEPLOY, CONFIG)
 """Services of which systemd starts one instance for each connection (Accept=yes)."""
 
 ALERT = "alert"

@@ -14,6 +14,8 @@ from herald import names
 from herald.errors import NotFound, Unavailable
 
 FORMAT = 2
+_OLDEST_FORMAT = 1
+"""Read as well, so that the first start after an upgrade has what was in force; format 2 only added fields."""
 _FILE = "snapshot.json"
 
 Role = Literal["reader", "operator", "approver"]
@@ -119,11 +121,15 @@ def decode(data: bytes) -> Snapshot:
 
 
 def _of(body: dict[str, Any]) -> Snapshot:
-    if body["format"] != FORMAT:
-        raise ValueError(f"format {body['format']}, this version reads format {FORMAT}")
+    written_in = body["format"]
+    if written_in not in range(_OLDEST_FORMAT, FORMAT + 1):
+        raise ValueError(f"format {written_in}, this version reads format {FORMAT}")
     operators = tuple(Operator(**{**each, "projects": tuple(each["projects"])}) for each in body["operators"])
     projects = {name: Project(**each) for name, each in body["projects"].items()}
     rest = {key: value for key, value in body.items() if key != "format"}
+    if written_in != FORMAT:
+        # compiled by a version before: of no files as they are now, so that whoever watches them has it compiled anew
+        return Snapshot(**{**rest, "signature": "", "operators": operators, "projects": projects})
     server = {"discord": Discord(**body["discord"]), "deploy": Deploy(**body["deploy"])}
     return Snapshot(**{**rest, **server, "operators": operators, "projects": projects})
 

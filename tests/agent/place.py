@@ -15,7 +15,7 @@ from herald.bus.frames import Frames
 
 _ROOT = Path(__file__).parents[2]
 _PATIENCE = 60.0
-RUN_FILES = ("prompt", "base_pack", "lock", "result", "pack", "log", "control")
+RUN_FILES = ("prompt", "base_pack", "lock", "result", "pack", "log", "control", "attachments")
 
 
 def git(folder: Path | str, *arguments: str, **options: Any) -> str:
@@ -59,7 +59,22 @@ class RunFiles:
         return [entry["text"] for entry in self.entries("log") if entry["type"] == "progress"]
 
     def cancel(self) -> None:
-        (self.folder / "control").write_text("cancel\n")
+        self._append_to_control("cancel\n")
+
+    def tell(self, key: str, text: str, *, cancel: bool = False) -> None:
+        """A further message for the agent at work, and a cancel in the same moment."""
+        author = {"id": "discord:ada", "name": "Ada"}
+        line = json.dumps({"key": key, "author": author, "text": text}) + "\n"
+        self._append_to_control(line + "cancel\n" * cancel)
+
+    def _append_to_control(self, line: str) -> None:
+        with (self.folder / "control").open("a") as file:
+            file.write(line)
+
+    @property
+    def taken(self) -> list[str]:
+        """The keys of the messages that the agent has taken up."""
+        return [entry["key"] for entry in self.entries("result") if entry["type"] == "taken"]
 
     def is_locked(self) -> bool:
         return is_locked(self.folder / "lock")

@@ -40,7 +40,7 @@ def server(machine: Machine) -> Iterator[Machine]:
         listening = socket.socket(socket.AF_UNIX)
         path = bus / names.interface_of(service)
         listening.bind(str(path))
-        chown(path, *((9002, 0, 0o600) if service in (names.AGENT, names.GIT) else (0, 9100, 0o660)))
+        chown(path, *((9002, 0, 0o600) if service in (names.AGENT, names.GIT, names.DEPLOY) else (0, 9100, 0o660)))
         sockets.append((listening, path))
     yield machine
     for listening, path in sockets:
@@ -75,7 +75,7 @@ def test_a_session_that_is_older_than_the_membership_is_told_to_log_in_again(ser
     assert "ada has become one after this session began: log in again" in words
 
 
-@pytest.mark.parametrize("interface", ["io.herald.Agent", "io.herald.Git"])
+@pytest.mark.parametrize("interface", ["io.herald.Agent", "io.herald.Git", "io.herald.Deploy"])
 def test_members_are_refused_at_the_sockets_of_the_worker(server: Machine, interface: str) -> None:
     code, words = heraldctl(server, ADA, "call", f"{interface}.Run")
 

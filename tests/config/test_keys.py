@@ -29,7 +29,7 @@ GOOD = [
     "threads: task",
     "blog_output: repo",
     "accountability: {text: agent}",
-    "webhook_url: https://discord.com/api/webhooks/1/abc",
+    "webhook_url: https://discord.com/api/webhooks/1/abcdefgh",
     "webhook_url: null",
     "schedule:",
     "git:",
@@ -41,7 +41,10 @@ GOOD = [
     "git: {auto_commit: false, push_requires_approval: true, branch_prefix: a/b-c}",
     "schedule: [{cron: '0 8 * * *', task: x}, {cron: '@daily', missed: skip}]",
     "autonomous: {enabled: true, weekly_minutes: 60, min_gap_hours: 0.5, roadmap_paths: [a.md]}",
+    "webhook_url: https://canary.discord.com/api/v10/webhooks/1/abcdefgh",
+    "webhook_avatar_url: https://example.org/a.png?x=1",
     "deploy: {compose_path: /srv/x/compose.yaml, auto_deploy_on_push: true}",
+    "deploy: {compose_path: ./deploy/compose.yaml}",
 ]
 
 
@@ -91,7 +94,36 @@ BAD = [
     ("autonomous: {weekly_minutes: 3.5}", "autonomous.weekly_minutes", "a whole number"),
     ("autonomous: {min_gap_hours: .nan}", "autonomous.min_gap_hours", "a number"),
     ("autonomous: {roadmap_paths: [../x]}", "autonomous.roadmap_paths.0", "inside the project"),
-    ("deploy: {compose_path: compose.yaml}", "deploy.compose_path", "absolute path"),
+    ("deploy: {compose_path: ../compose.yaml}", "deploy.compose_path", "without `..`"),
+    ("deploy: {compose_path: a/../../b}", "deploy.compose_path", "without `..`"),
+    ("deploy: {compose_path: /srv/../etc/x}", "deploy.compose_path", "`..`"),
+    ("deploy: {compose_path: ~/compose.yaml}", "deploy.compose_path", "without ~"),
+    ("deploy: {compose_path: '-'}", "deploy.compose_path", "without ~ and without '-'"),
+    ("deploy: {compose_path: .}", "deploy.compose_path", "must be a file"),
+    ("deploy: {compose_path: 'oci://x/y'}", "deploy.compose_path", "must be a file"),
+    (
+        "deploy: {compose_path: /srv/herald/repos/x/c.yaml}",
+        "deploy.compose_path",
+        "inside /srv/herald/repos, where agents",
+    ),
+    ("deploy: {compose_path: /nowhere/demo/c.yaml}", "deploy.compose_path", "lies inside /nowhere/demo, where agents"),
+    (
+        "webhook_url: https://evil.example/api/webhooks/1/abcdefgh",
+        "webhook_url",
+        "its host must be discord.com, by https",
+    ),
+    (
+        "webhook_url: http://discord.com/api/webhooks/1/abcdefgh",
+        "webhook_url",
+        "its host must be discord.com, by https",
+    ),
+    ("webhook_url: https://discord.com.evil.example/api/webhooks/1/abcdefgh", "webhook_url", "its host must be"),
+    ("webhook_url: https://discord.com/x/api/webhooks/1/abcdefgh", "webhook_url", "its host must be"),
+    ("webhook_url: https://discord.com@evil.example/api/webhooks/1/abcdefgh", "webhook_url", "Copy Webhook URL"),
+    ("webhook_url: https://discord.com/api/webhooks/abc", "webhook_url", "https://discord.com/api/webhooks/ID/TOKEN"),
+    ("webhook_url: https://discord.com/api/webhooks/1/abcdefgh?thread_id=1", "webhook_url", "Copy Webhook URL"),
+    ("webhook_avatar_url: ftp://h/a.png", "webhook_avatar_url", "begins with https://"),
+    ("webhook_avatar_url: a.png", "webhook_avatar_url", "begins with https://"),
     ("accountability: {text: loud}", "accountability.text", "'template' or 'agent'"),
 ]
 
@@ -166,6 +198,31 @@ def test_of_thousands_of_problems_in_one_file_the_first_are_told_soon(herald: In
         ("stagger_minutes: -1", "stagger_minutes", "at least 0"),
         ("projects_root: repos", "projects_root", "absolute"),
         ("deploy: {comand: x}", "deploy.comand", "did you mean 'command'?"),
+        ("deploy: {command: ''}", "deploy.command", "one line"),
+        ("deploy: {command: '\"\"'}", "deploy.command", "names no program"),
+        ("deploy: {command: 'docker compose \"x'}", "deploy.command", "close the quote"),
+        (
+            "deploy: {command: 'cd /x && docker compose'}",
+            "deploy.command",
+            "run without a shell, so '&&' means nothing",
+        ),
+        ("deploy: {command: 'docker compose; id'}", "deploy.command", "so ';' means nothing"),
+        ("deploy: {command: 'docker compose > log'}", "deploy.command", "so '>' means nothing"),
+        ("deploy: {command: 'X=1 docker compose'}", "deploy.command", "`env X=1`"),
+        ("deploy: {command: '/bin/sh -c docker'}", "deploy.command", "must not be the shell '/bin/sh'"),
+        ("deploy: {socket: docker.sock}", "deploy.socket", "absolute"),
+        ("deploy: {time_limit: 15}", "deploy.time_limit", "with its unit"),
+        ("deploy: {time_limit: 25h}", "deploy.time_limit", "between 1s and 24h"),
+        ("deploy: {time_limit: 0s}", "deploy.time_limit", "between 1s and 24h"),
+        ("discord: {system_channel: general}", "discord.system_channel", "Copy ID"),
+        ("discord: {work_channel: '#agents'}", "discord.work_channel", "Copy ID"),
+        ("discord: {api: 'http://h:1/api', gateway: 'ws://h'}", "discord.api", "like http://127.0.0.1:3201/api/v10"),
+        ("discord: {api: 'ftp://h/api/v10', gateway: 'ws://h'}", "discord.api", "like http://127.0.0.1:3201/api/v10"),
+        ("discord: {api: 'http://u@h/api/v10', gateway: 'ws://h'}", "discord.api", "like http://"),
+        ("discord: {api: 'http://h:x/api/v10', gateway: 'ws://h'}", "discord.api", "no proper address"),
+        ("discord: {api: 'http://h/api/v10', gateway: 'http://h'}", "discord.gateway", "like ws://127.0.0.1:3201"),
+        ("discord: {api: 'http://h/api/v10'}", "discord.api", "needs discord.gateway too"),
+        ("discord: {gateway: 'wss://h/'}", "discord.gateway", "needs discord.api too"),
         ("discord: {guild_id: here}", "discord.guild_id", "Copy ID"),
         ("operators: [{role: reader}]", "operators.0", "names nobody"),
         ("operators: [{unix_user: alice}]", "operators.0.role", "is missing"),
@@ -181,6 +238,27 @@ def test_a_bad_key_of_herald_yaml_is_told(herald: Installation, line: str, field
     herald.server(line + "\n")
 
     assert words in message_of(herald, field)
+
+
+@pytest.mark.parametrize(
+    "command", ["docker compose", "podman-compose --in-pod=false", "env X='a b' docker compose", '"/opt/my tools/up"']
+)
+def test_a_compose_command_of_several_words_is_accepted(herald: Installation, command: str) -> None:
+    herald.server(f"deploy:\n  command: {command}\n".replace(command, repr(command)))
+
+    assert sources.load(str(herald.config)).problems == []
+
+
+def test_a_webhook_of_the_server_that_is_used_in_place_of_discord_is_accepted(herald: Installation) -> None:
+    herald.server("discord: {api: 'http://127.0.0.1:3201/x/v10/', gateway: 'ws://127.0.0.1:3201/'}\n")
+    for number, url in enumerate(
+        ("http://127.0.0.1:3201/x/v10", "http://127.0.0.1:3201/api", "https://discord.com/api")
+    ):
+        herald.project(f"p{number}", f"webhook_url: {url}/webhooks/{number}/abcdefgh\n")
+    assert sources.load(str(herald.config)).problems == []
+
+    herald.project("demo", "webhook_url: http://127.0.0.1:3202/api/webhooks/1/abcdefgh\n")
+    assert "or that of discord.api" in message_of(herald, "webhook_url")
 
 
 def test_one_person_may_have_several_roles_in_several_projects(herald: Installation) -> None:

@@ -42,6 +42,42 @@ def test_two_projects_cannot_share_a_channel_or_a_name(herald: Installation) -> 
     ]
 
 
+def test_two_projects_cannot_share_a_webhook(herald: Installation) -> None:
+    for name in "ab":
+        herald.project(name, "webhook_url: https://discord.com/api/webhooks/1/SECRETSECRET\n")
+
+    found = sources.load(str(herald.config)).problems
+
+    assert places(found) == [("b.yaml", 3, "webhook_url")]
+    assert "SECRET" not in str(found)
+
+
+def test_the_channels_of_herald_itself_cannot_be_those_of_a_project(herald: Installation) -> None:
+    herald.project("a", "discord_channel_id: 42\n")
+    herald.server("discord:\n  guild_id: 42\n  system_channel: 42\n  work_channel: 43\n")
+
+    (problem,) = sources.load(str(herald.config)).problems
+
+    assert places([problem]) == [("herald.yaml", 3, "discord.system_channel")]
+    assert "is the channel of project 'a'" in problem["message"]
+
+
+def test_a_compose_file_may_lie_in_no_projects_folder_even_through_a_symbolic_link(herald: Installation) -> None:
+    (herald.folder / "clone").mkdir()
+    (herald.folder / "link").symlink_to("clone")
+    (herald.folder / "roots").mkdir()
+    herald.server(f"projects_root: {herald.folder}/roots\n")
+    herald.project("a", f"deploy: {{compose_path: {herald.folder}/link/c.yaml}}\n")
+    herald.project("b", f"deploy: {{compose_path: {herald.folder}/roots/x/c.yaml}}\n")
+    herald.project("c", path=herald.folder / "clone")
+    herald.project("d", f"deploy: {{compose_path: {herald.folder}/c.yaml}}\n")
+
+    found = sources.load(str(herald.config)).problems
+
+    assert places(found) == [("a.yaml", 3, "deploy.compose_path"), ("b.yaml", 3, "deploy.compose_path")]
+    assert "write the path of one in the project, without / in front" in found[0]["message"]
+
+
 def test_projects_without_a_channel_do_not_clash(herald: Installation) -> None:
     herald.project("a")
     herald.project("b", "discord_channel_id:\n")
@@ -50,9 +86,9 @@ def test_projects_without_a_channel_do_not_clash(herald: Installation) -> None:
 
 
 def test_keys_of_later_features_are_named_once_for_all_files(herald: Installation) -> None:
-    herald.server("timezone: UTC\nmax_active: 2\n")
+    herald.server("timezone: UTC\nmax_active: 2\nprojects_root: /x\ndeploy: {time_limit: 5m}\ndiscord: {guild_id: 1}\n")
     for name in "abcde":
-        herald.project(name, "schedule: [{cron: '@daily'}]\nautonomous: {enabled: true}\nwebhook_url:\n")
+        herald.project(name, "schedule: [{cron: '@daily'}]\nautonomous: {enabled: true}\nblog_output:\nthreads: task\n")
 
     found = sources.load(str(herald.config))
 
@@ -67,6 +103,16 @@ def test_an_open_project_is_told_loudly(herald: Installation) -> None:
     (notice,) = sources.load(str(herald.config)).notices
 
     assert "PROJECT demo IS OPEN" in notice
+
+
+def test_a_project_that_pushes_and_deploys_unasked_is_told_still_louder(herald: Installation) -> None:
+    herald.project("demo", "git: {push_requires_approval: false}\ndeploy: {auto_deploy_on_push: true}\n")
+    herald.project("asked", "deploy: {auto_deploy_on_push: true}\n")
+
+    (notice,) = sources.load(str(herald.config)).notices
+
+    assert "PROJECT demo IS OPEN AND DEPLOYS BY ITSELF" in notice
+    assert "started on this machine, with the rights of the container socket, without anybody's vote" in notice
 
 
 def test_a_file_with_another_ending_is_named_and_editor_files_are_not(herald: Installation) -> None:

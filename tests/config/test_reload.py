@@ -11,8 +11,9 @@ import threading
 import pytest
 
 from herald.signature import signature_of
-from herald.snapshot import EMPTY, Operator, Project
+from herald.snapshot import EMPTY, Deploy, Discord, Operator, Project
 from tests.config.installation import Installation, compiled_of, places
+from tests.support.snapshots import in_format_1
 
 
 def test_the_snapshot_holds_what_is_in_effect_with_all_defaults(herald: Installation) -> None:
@@ -40,6 +41,68 @@ def test_the_snapshot_holds_what_is_in_effect_with_all_defaults(herald: Installa
     )
     assert (found.generation, found.max_active, found.task_limit) == (1, 1, 1800.0)
     assert "autonomous" not in (herald.state / "config" / "snapshot.json").read_text()
+
+
+def test_the_snapshot_holds_what_discord_and_deploys_need(herald: Installation) -> None:
+    herald.server(
+        "projects_root: /srv/r/\n"
+        "deploy: {command: podman compose, socket: /run/podman/podman.sock, time_limit: 1m30s}\n"
+        "discord: {guild_id: 1, system_channel: 2, work_channel: 3, api: 'http://h:1/api/v10/', gateway: 'ws://h:1/'}\n"
+    )
+    herald.project(
+        "demo",
+        "webhook_url: https://discord.com/api/webhooks/1/abcdefgh\nwebhook_avatar_url: https://h/a.png\n"
+        "replies: steer\nthreads: task\ndeploy: {compose_path: ./c.yaml, auto_deploy_on_push: true}\n",
+    )
+
+    assert herald.reload()["applied"]
+
+    found = herald.snapshot()
+    project = found.projects["demo"]
+    assert found.projects_root == "/srv/r"
+    assert found.deploy == Deploy("podman compose", "/run/podman/podman.sock", 90.0)
+    assert found.discord == Discord("1", "2", "3", "http://h:1/api/v10", "ws://h:1")
+    assert (project.webhook_url, project.webhook_avatar_url, project.replies, project.threads) == (
+        "https://discord.com/api/webhooks/1/abcdefgh", "https://h/a.png", "steer", "task",
+    )  # fmt: skip
+    assert (project.compose_path, project.auto_deploy_on_push) == ("c.yaml", True)
+
+
+def test_after_an_upgrade_it_is_compiled_anew_with_the_remotes_that_were_known(herald: Installation) -> None:
+    """As the version before left it: a snapshot of format 1, of the very files that are there, and the ledger."""
+    clone = herald.clone("demo")
+    herald.project("demo", "threads: task\n", path=clone)
+    herald.reload()
+    path = herald.state / "config" / "snapshot.json"
+    path.write_bytes(in_format_1(herald.snapshot()))
+    subprocess.run(["git", "-C", clone, "remote", "set-url", "origin", "git@evil.example:x.git"], check=True)
+
+    before = herald.snapshot()
+    assert (before.generation, before.projects["demo"].remote) == (1, "git@example.org:o/r.git")
+    assert before.signature != signature_of(str(herald.config))  # which is why the worker has it compiled
+    assert not herald.check()["applied"]
+    compiled = herald.reload()
+
+    assert (compiled["applied"], compiled["changed"], compiled["generation"]) == (True, True, 2)
+    assert not any("damaged" in each for each in compiled["notices"])
+    project = herald.snapshot().projects["demo"]
+    assert (project.threads, project.remote) == ("task", "git@example.org:o/r.git")
+    assert json.loads(path.read_text())["body"]["format"] == 2
+    assert sorted(each.name for each in path.parent.iterdir()) == ["ledger.json", "lock", "snapshot.json"]
+    assert not herald.reload()["changed"]
+
+
+def test_after_an_upgrade_with_a_key_that_is_now_wrong_what_was_in_force_stays(herald: Installation) -> None:
+    herald.project("demo")
+    herald.reload()
+    path = herald.state / "config" / "snapshot.json"
+    path.write_bytes(in_format_1(herald.snapshot()))
+    herald.server("discord: {system_channel: '#herald'}\n")
+
+    compiled = herald.reload()
+
+    assert places(compiled["problems"]) == [("herald.yaml", 1, "discord.system_channel")]
+    assert "demo" in herald.snapshot().projects
 
 
 def test_a_reload_without_any_edit_changes_nothing(herald: Installation) -> None:
@@ -242,7 +305,7 @@ def test_an_edit_of_a_file_that_was_read_already_is_read_again(herald: Installat
 
 KILLED = """
 import os, sys
-steps = int(sys.argv[1])
+(steps,) = given
 state = os.environ["HERALD_STATE"]
 def step(event, arguments):
     global steps
@@ -262,21 +325,20 @@ def test_killed_at_every_step_the_old_or_the_new_snapshot_is_in_force(herald: In
     folder = herald.state / "config"
     killed = 0
     done = False
-    while not done:
-        before = herald.snapshot()
-        herald.project("demo", f"display_name: new {killed}\n")
-        command = [sys.executable, "-c", KILLED, str(killed + 1)]
-        code = subprocess.run(command, env=herald.environment, timeout=60).returncode
-        done = code == 0
-        after = herald.snapshot()
-        assert after == before or after.projects["demo"].display_name == f"new {killed}"
-        assert after.generation >= before.generation
-        compiled = herald.reload()
-        assert compiled["applied"]
-        assert compiled["generation"] >= after.generation
-        assert herald.snapshot().projects["demo"].display_name == f"new {killed}"
-        assert sorted(each.name for each in folder.iterdir()) == ["ledger.json", "lock", "snapshot.json"]
-        killed += not done
+    with herald.forks(KILLED) as kill, herald.reloader() as reload:
+        while not done:
+            before = herald.snapshot()
+            herald.project("demo", f"display_name: new {killed}\n")
+            done = kill(killed + 1) == ""
+            after = herald.snapshot()
+            assert after == before or after.projects["demo"].display_name == f"new {killed}"
+            assert after.generation >= before.generation
+            compiled = reload()
+            assert compiled["applied"]
+            assert compiled["generation"] >= after.generation
+            assert herald.snapshot().projects["demo"].display_name == f"new {killed}"
+            assert sorted(each.name for each in folder.iterdir()) == ["ledger.json", "lock", "snapshot.json"]
+            killed += not done
     assert killed >= 8
 
 

@@ -5,61 +5,15 @@ import os
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from herald.interfaces.config import Compiled
 from tests.config.installation import git
-from tests.support.users import ADA, AGENT, EVE, GIT, ROOT_USER, WORKER, Machine, User, machine
+from tests.config.server import Server, machine, server
+from tests.support.users import ADA, AGENT, EVE, GIT, ROOT_USER, WORKER, User
 
-__all__ = ["machine"]
-
-_REMOTE = "git: {remote: 'git@example.org:o/r.git'}\n"
-
-
-class Server:
-    """The folders of an installation: `/srv` and the drop-ins are this machine's own."""
-
-    def __init__(self, machine: Machine) -> None:
-        self.machine = machine
-        self.etc, self.repos = machine.srv / "etc", machine.srv / "herald" / "repos"
-        self.drop_ins = machine.show("/etc/systemd/system")
-        machine.environment |= {"HERALD_CONFIG": "/srv/etc", "HERALD_STATE": "/srv/state", "HERALD_MODE": "system"}
-        for folder in (self.etc / "projects", self.etc / "credentials", self.repos, machine.srv / "state" / "agent"):
-            folder.mkdir(parents=True)
-        (self.etc / "credentials").chmod(0o711)
-        for name in ("git_ssh_key", "anthropic_api_key"):
-            self.credential(name, "secret")
-
-    def credential(self, name: str, text: str, mode: int = 0o600) -> Path:
-        file = self.etc / "credentials" / name
-        file.write_text(text)
-        file.chmod(mode)
-        return file
-
-    def project(self, path: str, more: str = _REMOTE) -> None:
-        (self.etc / "projects" / "demo.yaml").write_text(f"name: demo\npath: {json.dumps(path)}\n{more}")
-
-    def clone(self, owner: int = AGENT.uid) -> str:
-        git("init", "--quiet", str(self.repos / "demo"))
-        git("-C", str(self.repos / "demo"), "remote", "add", "origin", "git@example.org:o/r.git")
-        os.chown(self.repos / "demo", owner, owner)
-        return "/srv/herald/repos/demo"
-
-    def check(self, user: User = ROOT_USER, **environment: str) -> Compiled:
-        done = self.machine.python(user, "herald_config", "--check", "--json", **environment)
-        compiled: Compiled = json.loads(done.stdout)
-        assert compiled["problems"] == []
-        return compiled
-
-    def notices(self, user: User = ROOT_USER, **environment: str) -> list[str]:
-        return self.check(user, **environment)["notices"]
-
-
-@pytest.fixture
-def server(machine: Machine) -> Server:
-    return Server(machine)
+__all__ = ["machine", "server"]
 
 
 def command_of(notice: str) -> str:
@@ -256,13 +210,13 @@ def test_in_user_mode_the_users_own_places_are_meant(server: Server) -> None:
     server.project("/srv/home/other/demo")
     environment = {"HERALD_MODE": "user", "HOME": "/srv/home"}
 
-    (closed,) = [each for each in server.notices(**environment) if "is closed" in each]
+    (closed,) = [each for each in server.notices(ROOT_USER, **environment) if "is closed" in each]
 
     assert "/srv/home/.config/systemd/user/herald-agent@.service.d/workspaces.conf" in closed
     assert closed.endswith("&& systemctl --user daemon-reload`")
     assert "sudo" not in closed
     server.project("/srv/home/herald/demo")
-    assert [each for each in server.notices(**environment) if "is closed" in each] == []
+    assert [each for each in server.notices(ROOT_USER, **environment) if "is closed" in each] == []
 
 
 def test_the_printed_drop_in_is_one_that_systemd_reads(server: Server) -> None:

@@ -57,12 +57,13 @@ STATUS = {
     "max_active": 1,
     "config_generation": 4,
     "config_errors": [],
+    "deployments": 0,
     "gateway_backlog": 0,
     "missing": [],
     "not_held": [],
 }
 WORKER = {
-    "Enqueue": {"reply": {"task": "7", "created": True, "ahead": 0}},
+    "Enqueue": {"reply": {"task": "7", "created": True, "ahead": 0, "steered": False}},
     "Vote": {"reply": PROPOSAL},
     "GetStatus": {"reply": STATUS},
     "ListTasks": {"reply": {"tasks": [TASK]}},
@@ -114,6 +115,10 @@ class Bus:
             listening.listen(64)
             self._listening[service] = listening
         return self._listening[service]
+
+    def pid(self, service: str) -> int:
+        """The process of a service."""
+        return self._processes[service].pid
 
     def end(self, service: str, *, kill: bool = False) -> None:
         """Stop a process, or kill it."""

@@ -12,7 +12,7 @@ TICK = "1500000"
 """Microseconds of watchdog that make the duty look every half second."""
 
 
-def crashed(bus: Bus, number: int = 0, *lines: str, text: str = "") -> Alert:
+def crashed(bus: Bus, number: int = 0, *lines: str, text: str = "", posted: bool = False) -> Alert:
     """herald-alert told of a crash."""
     folder = bus.root / "state" / "alert"
     folder.mkdir(exist_ok=True)
@@ -22,6 +22,7 @@ def crashed(bus: Bus, number: int = 0, *lines: str, text: str = "") -> Alert:
         unit="herald-worker.service",
         text=text or f"herald-worker.service crashed: number {number}. Look: `journalctl -u herald-worker.service`",
         lines=lines,
+        posted=posted,
     )
     (folder / ".new").write_bytes(encode(alert))
     (folder / ".new").rename(folder / alert.file_name)

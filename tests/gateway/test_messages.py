@@ -155,7 +155,9 @@ def test_run_carries_the_message_key_into_the_other_project(chat: Bus) -> None:
     _, enqueued = chat.calls(names.WORKER, "Enqueue")
     assert (enqueued["key"], enqueued["project"], enqueued["text"]) == ("m1", "other", "fix it")
     assert [quote["text"] for quote in enqueued["history"]] == ["earlier in other"]
-    assert posts() == []
+    (reply,) = posts()
+    assert (reply["project"], reply["last"]) == ("demo", False)
+    assert reply["text"] == "Queued for other as task 7. The answer comes in the channel of other."
 
 
 def test_history_holds_what_was_said_and_posted(chat: Bus) -> None:

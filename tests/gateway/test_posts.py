@@ -188,8 +188,9 @@ def test_progress_reaches_a_reader_on_one_line_and_is_not_kept(chat: Bus) -> Non
     reader = Reader()
     post("first")
     wait_for(lambda: reader.posts)
-    call(names.GATEWAY, "ShowProgress", {"project": "demo", "task": "7", "text": "reading\n\x1b[31mfiles"})
+    progress = {"project": "demo", "task": "7", "answers": "m1", "started_at": "", "tokens": 5, "cost_usd": 0.5}
+    call(names.GATEWAY, "ShowProgress", {**progress, "text": "reading\n\x1b[31mfiles"})
     wait_for(lambda: reader.progress)
 
-    assert reader.progress == [{"project": "demo", "task": "7", "text": "reading ␛[31mfiles"}]
+    assert reader.progress == [{**progress, "text": "reading ␛[31mfiles"}]
     assert len(posts()) == 1

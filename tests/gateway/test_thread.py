@@ -33,6 +33,9 @@ def test_status_is_one_line(chat: Bus) -> None:
         "chat": "terminal",
         "posts": 1,
         "messages": 0,
+        "connection": "",
+        "latency": -1.0,
+        "outbox": 0,
     }
 
 

@@ -20,9 +20,11 @@ from herald.bus.frames import Frames
 from herald.bus.oneshot import Descriptor, Method
 from herald.errors import CLASSES
 from herald.interfaces.agent import Agent
+from herald.interfaces.deploy import Deploy
 from herald.interfaces.git import Git
 from herald.interfaces.interface import Interface
 from herald_agent import acts
+from herald_deploy import start
 from herald_git import fetch, push
 from tests.laws.regenerate import interfaces
 from tests.laws.repository import ROOT
@@ -30,6 +32,7 @@ from tests.laws.repository import ROOT
 _TABLES: list[tuple[type[Interface], dict[str, Method]]] = [
     (Agent, acts.METHODS),
     (Git, {"Fetch": fetch.FETCH, "Push": push.PUSH}),
+    (Deploy, {"Start": start.START}),
 ]
 
 

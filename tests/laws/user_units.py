@@ -51,7 +51,7 @@ ReadWritePaths="-@repos@" "-@state@/agent" "-@state@/alert"
 InaccessiblePaths=-%t/herald -%t/bus -%t/systemd/private -/run/dbus -/run/systemd/private -%h/.ssh -%h/.gnupg
 InaccessiblePaths=-%t/gnupg -%t/openssh_agent -%t/ssh-agent.socket -%t/gcr -%t/keyring
 InaccessiblePaths=-%t/docker.sock -%t/podman -/run/docker.sock -/run/podman -/run/containerd
-InaccessiblePaths="-@config@" "-@state@/git" "-@state@/gateway" "-@state@/worker"
+InaccessiblePaths="-@config@" "-@state@/git" "-@state@/deploy" "-@state@/gateway" "-@state@/worker"
 """
 
 

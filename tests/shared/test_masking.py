@@ -27,6 +27,7 @@ _LETTERS = "Canary0123456789abcdefGHIJKLmnopqrstuvwx"
         f"https://discord.com/api/webhooks/123456789012345678/{_LETTERS}",
         f"https://canary.discord.com/api/v10/webhooks/123456789012345678/{_LETTERS}",
         f"https://discordapp.com/api/webhooks/123456789012345678/{_LETTERS}",
+        f"http://127.0.0.1:3201/api/v10/webhooks/123456789012345678/{_LETTERS}",
         f"-----BEGIN OPENSSH PRIVATE KEY-----\n{_LETTERS}\n{_LETTERS}\n-----END OPENSSH PRIVATE KEY-----",
         f"-----BEGIN PRIVATE KEY-----\\n{_LETTERS}\\n-----END PRIVATE KEY-----",
         f"-----BEGIN RSA PRIVATE KEY-----\n{_LETTERS}\nand so on, cut off",
@@ -84,6 +85,29 @@ journal.info(text, task="t", detail=text)
         assert secret not in done.stderr
 
 
+def test_a_value_that_was_learned_is_masked_and_of_a_webhook_the_token_alone_too() -> None:
+    script = """
+import sys
+from herald.masking import learn_value, mask
+learn_value("http://chat.example/hooks/webhooks/17/the-token-of-it?wait=1\\n")
+learn_value("another value")
+learn_value("")
+print(mask(sys.stdin.read()))
+"""
+    url = "http://chat.example/hooks/webhooks/17/the-token-of-it?wait=1"
+    text = f"by the-token-of-it at {url} with another value, and so on"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        check=True,
+        input=text,
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": SOURCES},
+    )
+
+    assert done.stdout.strip() == f"by {MASK} at {MASK} with {MASK}, and so on"
+
+
 def test_the_configuration_that_is_handed_over_as_a_credential_is_no_secret(tmp_path: Path) -> None:
     (tmp_path / "snapshot.json").write_text("a line of the configuration that is long enough\n")
     (tmp_path / "anthropic_api_key").write_text("\n")
@@ -100,6 +124,12 @@ def test_the_configuration_that_is_handed_over_as_a_credential_is_no_secret(tmp_
 
 
 def test_a_long_text_is_masked_in_time_that_grows_with_it() -> None:
-    text = ("-----BEGIN " + "A " * 50) * 2000 + "sk-ant-" * 20_000 + "M" * 100_000 + os.urandom(100_000).hex()
+    text = (
+        ("-----BEGIN " + "A " * 50) * 2000
+        + "sk-ant-" * 20_000
+        + "https://a/b/" * 20_000
+        + "M" * 100_000
+        + os.urandom(100_000).hex()
+    )
 
     mask(text)

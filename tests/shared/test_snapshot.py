@@ -12,6 +12,7 @@ from herald.durable import write_atomic
 from herald.errors import NotFound, Unavailable
 from herald.people import may, role_of
 from herald.snapshot import Current, Operator, Project, Snapshot
+from tests.support.snapshots import in_format_1
 
 _PROJECT = Project(
     "demo", "Démo", "/srv/demo", "1", "Pounce", True, "worktree", True, True, "agent/demo", "git@host:demo.git"
@@ -59,8 +60,18 @@ def test_another_format_is_refused_by_its_number() -> None:
     body = json.loads(snapshot.encode(_SNAPSHOT))["body"] | {"format": 99}
     text = json.dumps(body, sort_keys=True, separators=(",", ":"))
 
-    with pytest.raises(ValueError, match="format 99, this version reads format 1"):
+    with pytest.raises(ValueError, match="format 99, this version reads format 2"):
         snapshot.decode(json.dumps({"crc32": zlib.crc32(text.encode()), "body": body}).encode())
+
+
+def test_one_of_the_format_before_is_read_with_defaults_and_asks_to_be_compiled_anew(tmp_path: Path) -> None:
+    path = tmp_path / "snapshot.json"
+    path.write_bytes(in_format_1(_SNAPSHOT))
+
+    found = snapshot.read(str(path))
+
+    assert found == _SNAPSHOT._replace(signature="")
+    assert Current(str(path)).get() == found
 
 
 def test_before_the_first_compile_nothing_is_configured(tmp_path: Path) -> None:

@@ -256,7 +256,7 @@ class Herald:
 
     def _busy(self) -> bool:
         status = self.status()
-        going = status["queued"] or status["running"] or status["gateway_backlog"]
+        going = status["queued"] or status["running"] or status["deployments"] or status["gateway_backlog"]
         return bool(going) or any(each["state"] in ("approved", "pushing", "rejected") for each in self.proposals())
 
     def finish(self, code: int | None = 0) -> str:
@@ -354,9 +354,11 @@ class Site:
         found = [*worker.glob("proposing/*")]
         if not self.going:
             found += [*agent.glob("worktrees/*/*"), *agent.glob("tmp/*"), *worker.glob("runs/*")]
+            found += [*worker.glob("deployments/*"), *self.state.glob("deploy/*/trees/*.new")]
             found += [f for f in agent.glob("checkouts/*") if f.suffix != ".json" or json.loads(f.read_text())["going"]]
         found += [*worker.glob("outputs/*"), *worker.glob("mirrors/*/quarantine"), *self.state.rglob("*.tmp")]
         locks = [self.state / "lock", *agent.glob("slots/*"), *agent.glob("locks/*"), *self.state.glob("git/*.lock")]
+        locks += self.state.glob("deploy/*/lock")
         found += [path for path in locks if path.exists() and processes.is_locked(path)]
         return [str(path) for path in [*found, *(h.runtime for h in self._heralds if h.bus and h.runtime.exists())]]
 

@@ -19,6 +19,7 @@ herald-gateway:x:9001:9001::/:/bin/false
 herald-worker:x:9002:9002::/:/bin/false
 herald-agent:x:9003:9003::/:/bin/false
 herald-git:x:9004:9004::/:/bin/false
+herald-deploy:x:9006:9006::/:/bin/false
 herald-config:x:9005:9005::/:/bin/false
 ada:x:9010:9010::/:/bin/false
 eve:x:9012:9012::/:/bin/false

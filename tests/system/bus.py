@@ -107,7 +107,7 @@ class Bus:
 
     def _is_busy(self) -> bool:
         status = self.status()
-        going = status["queued"] or status["running"] or status["gateway_backlog"]
+        going = status["queued"] or status["running"] or status["deployments"] or status["gateway_backlog"]
         return bool(going) or any(each["state"] in ("approved", "pushing", "rejected") for each in self.proposals())
 
 

@@ -14,8 +14,8 @@ HOME = "/var/lib/herald/agent/homes/demo"
 """The home of the agent of `demo`, in which its tasks write."""
 
 _ENDS = {f"task.{state}" for state in ("done", "failed", "blocked", "cancelled", "parked")}
-_INSTANCES = ("herald-agent@*", "herald-git@*", "herald-config@*")
-USERS = "herald-agent,herald-git,herald-config"
+_INSTANCES = ("herald-agent@*", "herald-git@*", "herald-deploy@*", "herald-config@*")
+USERS = "herald-agent,herald-git,herald-deploy,herald-config"
 """Whose processes live no longer than what they were started for."""
 
 

@@ -71,7 +71,7 @@ def run(*command: str) -> None:
     subprocess.run(command, env=environment, check=True, capture_output=True, timeout=20, stdin=subprocess.DEVNULL)
 
 
-SOCKETS = [f"{runtime}/herald/io.herald.{name}" for name in ("Gateway", "Worker", "Agent", "Git", "Config")]
+SOCKETS = [f"{runtime}/herald/io.herald.{name}" for name in ("Gateway", "Worker", "Agent", "Git", "Deploy", "Config")]
 SOCKETS += [f"{runtime}/bus", f"{runtime}/systemd/private", "/run/dbus/system_bus_socket"]
 for path in SOCKETS:
     attempt(f"connect {path}", lambda path=path: connect(path))  # type: ignore[misc]

@@ -16,7 +16,7 @@ from tests.system.machine import Command, Machine
 
 PYTHON = "/opt/herald/venv/bin/python"
 _LONG_RUNNING = ("gateway", "worker")
-_ON_CONNECT = ("agent", "git", "config")
+_ON_CONNECT = ("agent", "git", "deploy", "config")
 _CRASHES = 11
 _LOOKS_EVERY = 10.0
 """Seconds between two looks of the gateway for alerts, as it is installed."""
@@ -185,7 +185,7 @@ def running_agent(machine: Machine, bus: Bus, task: str, since: int = 0) -> tupl
 def test_a_thousand_quick_connects_leave_every_socket_alive(machine: Machine, bus: Bus, remote: Remote) -> None:
     told = Told(machine)
     before = {name: connects(machine, name) for name in _ON_CONNECT}
-    bursts = [("alice", "Gateway", "Worker", "Config"), ("herald-worker", "Agent", "Git")]
+    bursts = [("alice", "Gateway", "Worker", "Config"), ("herald-worker", "Agent", "Git", "Deploy")]
     for user, *interfaces in bursts:
         sockets = [f"/run/herald/io.herald.{each}" for each in interfaces]
         machine.run(PYTHON, "-c", BURST, *sockets, user=user, timeout=300)

@@ -12,7 +12,7 @@ from tests.system.machine import Machine
 
 _FILE = f"{FOLDER}/demo.yaml"
 _WORKER = "herald-worker.service"
-_UNITS = ("gateway", "worker", "agent@", "git@", "config@")
+_UNITS = ("gateway", "worker", "agent@", "git@", "deploy@", "config@")
 _PROBE = """\
 #!/bin/sh
 for each in projects/by-$1 projects/demo.yaml herald.yaml by-$1; do
@@ -181,7 +181,7 @@ def test_of_all_units_herald_config_alone_writes_project_files(machine: Machine,
     machine.systemctl("daemon-reload")
     try:
         machine.systemctl("restart", "herald-gateway.service", _WORKER)
-        for service in ("agent", "git", "config"):
+        for service in ("agent", "git", "deploy", "config"):
             bus.call(service, "org.varlink.service.GetInfo")
     finally:
         machine.sh(" ".join(["rm", *(f"{folder}/70-probe.conf" for folder in folders)]))
@@ -194,7 +194,10 @@ def test_of_all_units_herald_config_alone_writes_project_files(machine: Machine,
     assert machine.sh("cd /etc/herald; find . -type f | sort; cat herald.yaml projects/*") == before
 
 
-@pytest.mark.parametrize("user", ["herald-gateway", "herald-worker", "herald-agent", "herald-git", "nobody", "alice"])
+@pytest.mark.parametrize(
+    "user",
+    ["herald-gateway", "herald-worker", "herald-agent", "herald-git", "herald-deploy", "nobody", "alice"],
+)
 def test_the_modes_alone_keep_a_user_from_writing_project_files(machine: Machine, user: str) -> None:
     tried = machine.run("/etc/a-probe", user, user=user)
 

@@ -284,7 +284,8 @@ from herald.bus import blocking
 from herald.errors import HeraldError
 
 base, cell = sys.argv[1:]
-files = {"prompt": "say hi", "base_pack": "", "control": "", "lock": cell, "result": "", "log": "", "pack": ""}
+names = ("prompt", "base_pack", "control", "lock", "result", "log", "pack", "attachments")
+files = {**dict.fromkeys(names, ""), "prompt": "say hi", "lock": cell}
 given = {
     "run": "own-1", "project": "demo", "branch": "agent/demo-own", "base": base, "session": "", "resume": False,
     "deadline": 30.0, "title": "own", **{name: number for number, name in enumerate(files)},

@@ -12,8 +12,8 @@ from tests.system.forge import Forge, Remote, set_agent, set_credential
 from tests.system.machine import Machine
 
 _SERVICES = ("herald-gateway.service", "herald-worker.service")
-_SOCKETS = tuple(f"herald-{name}.socket" for name in ("gateway", "worker", "agent", "git", "config"))
-_INSTANCES = ("herald-agent@1.service", "herald-git@1.service", "herald-config@1.service")
+_SOCKETS = tuple(f"herald-{name}.socket" for name in ("gateway", "worker", "agent", "git", "deploy", "config"))
+_INSTANCES = tuple(f"herald-{name}@1.service" for name in ("agent", "git", "deploy", "config"))
 _HIGHEST_EXPOSURE = 1.5
 _PLACES = {
     "/run/herald": "750 root:herald",
@@ -22,6 +22,7 @@ _PLACES = {
     "/run/herald/io.herald.Config": "660 root:herald",
     "/run/herald/io.herald.Agent": "600 herald-worker:herald-worker",
     "/run/herald/io.herald.Git": "600 herald-worker:herald-worker",
+    "/run/herald/io.herald.Deploy": "600 herald-worker:herald-worker",
     "/etc/herald": "2750 root:herald",
     "/etc/herald/herald.yaml": "640 root:herald",
     "/etc/herald/projects": "2750 herald-config:herald",
@@ -34,6 +35,7 @@ _PLACES = {
     "/var/lib/herald/worker": "710 herald-worker:herald-objects",
     "/var/lib/herald/agent": "700 herald-agent:herald-agent",
     "/var/lib/herald/git": "700 herald-git:herald-git",
+    "/var/lib/herald/deploy": "700 herald-deploy:herald-deploy",
     "/var/lib/herald/alert": "2750 root:herald",
 }
 _LISTING = "find /etc /opt /srv /usr /var/lib/herald/config -xdev -printf '%p %y %m %u:%g %s %T@ %l\\n' | sort"

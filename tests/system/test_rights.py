@@ -10,8 +10,8 @@ from tests.system.bus import Bus
 from tests.system.forge import Forge, Remote
 from tests.system.machine import Machine
 
-_SERVICE_USERS = ("herald-worker", "herald-agent", "herald-git", "herald-config")
-_INTERFACES = ("Gateway", "Worker", "Config", "Agent", "Git")
+_SERVICE_USERS = ("herald-worker", "herald-agent", "herald-git", "herald-deploy", "herald-config")
+_INTERFACES = ("Gateway", "Worker", "Config", "Agent", "Git", "Deploy")
 _OPERATORS = """
 operators:
   - {unix_user: rita, name: Rita, role: reader}
@@ -98,7 +98,7 @@ def test_a_vote_is_refused(machine: Machine, bus: Bus, remote: Remote, card: dic
     _assert_untouched(bus, remote, card)
 
 
-@pytest.mark.parametrize("user", ["herald-agent", "herald-git", "herald-config"])
+@pytest.mark.parametrize("user", ["herald-agent", "herald-git", "herald-deploy", "herald-config"])
 def test_a_service_user_that_was_put_into_the_group_is_still_nobody(
     machine: Machine, bus: Bus, remote: Remote, card: dict[str, Any], user: str
 ) -> None:

@@ -16,7 +16,7 @@ from tests.system.machine import Command, Machine
 
 _SERVICES = ("herald-worker.service", "herald-gateway.service")
 _SOCKETS = tuple(f"herald-{name}.socket" for name in ("gateway", "worker", "agent", "git", "config"))
-_USERS = tuple(f"herald-{name}" for name in ("gateway", "worker", "agent", "git", "config"))
+_USERS = tuple(f"herald-{name}" for name in ("gateway", "worker", "agent", "git", "deploy", "config"))
 _GROUPS = ("herald", "herald-objects")
 _DROP_IN = "/etc/systemd/system/herald-worker.service.d/ours.conf"
 _CONFIGURATION = "find /etc/herald /etc/systemd/system/herald* -type f -exec sha256sum {} + | sort -k 2"

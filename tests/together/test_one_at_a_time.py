@@ -12,7 +12,7 @@ from tests.support.herald import Herald, Site
 from tests.support.processes import wait_for
 
 _STARTS_AND_ENDS = ("task.starting", "task.done")
-_FILES = ("prompt", "base_pack", "control", "lock", "result", "log", "pack")
+_FILES = ("prompt", "base_pack", "control", "lock", "result", "log", "pack", "attachments")
 
 
 def ask(site: Site, folder: Path, project: str = "sample", cell: str = "") -> None:

@@ -130,7 +130,7 @@ def test_the_printed_command_line_speaks_to_this_instance(tmp_path: Path) -> Non
         assert attempt.heraldctl("call", "io.herald.Worker.ListProjects", "{}").count('"sample"')
         bus = Path(attempt.wait_for("bus: ").removeprefix("bus: "))
         assert sorted(path.name for path in bus.iterdir()) == [
-            f"io.herald.{each}" for each in ("Agent", "Config", "Gateway", "Git", "Worker")
+            f"io.herald.{each}" for each in ("Agent", "Config", "Deploy", "Gateway", "Git", "Worker")
         ]
         assert bus.stat().st_mode & 0o777 == 0o700
         assert attempt.finish() == 0
@@ -153,7 +153,7 @@ def test_two_commands_do_not_share_a_state_folder(tmp_path: Path) -> None:
 def test_a_signal_ends_everything(tmp_path: Path, number: signal.Signals) -> None:
     with Try(tmp_path / "state", *STANDIN) as attempt:
         attempt.say("sleep 60")
-        attempt.wait_for("… ")
+        attempt.wait_for("… slept")
         attempt.process.send_signal(number)
         assert attempt.ended() == 128 + number, attempt.told()
 
@@ -163,7 +163,7 @@ def test_a_kill_leaves_no_process_and_the_task_is_done_by_the_next_start(tmp_pat
     state = tmp_path / "state"
     with Try(state, *STANDIN) as first:
         first.say("sleep 3")
-        first.wait_for("… ")
+        first.wait_for("… slept")
         if killed == "command":
             first.process.kill()
         elif killed == "group":
@@ -192,7 +192,7 @@ def test_no_post_is_printed_twice_by_a_later_start(tmp_path: Path) -> None:
 def test_services_that_are_killed_are_replaced_and_the_message_is_answered_once(tmp_path: Path) -> None:
     with Try(tmp_path / "state", *STANDIN) as attempt:
         attempt.say("sleep 3")
-        attempt.wait_for("… ")
+        attempt.wait_for("… slept")
         agent = attempt.process_named("bin/herald-agent")
         for name in ("bin/herald-worker", "bin/herald-gateway"):
             os.kill(attempt.process_named(name), signal.SIGKILL)
@@ -207,7 +207,7 @@ def test_nothing_of_the_caller_but_what_is_allowed_reaches_the_services(tmp_path
     given = {"SECRET_OF_THE_CALLER": "1", "ANTHROPIC_MODEL": "m", "CLAUDE_X": "y", "SSH_AUTH_SOCK": "/run/agent"}
     with Try(state, *STANDIN, **given) as attempt:
         attempt.say("sleep 60")
-        attempt.wait_for("… ")
+        attempt.wait_for("… slept")
         for name in ("worker", "gateway", "agent"):
             text = Path(f"/proc/{attempt.process_named(f'bin/herald-{name}')}/environ").read_text()
             environment = dict(entry.split("=", 1) for entry in text.split("\0") if entry)

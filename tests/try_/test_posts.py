@@ -8,11 +8,16 @@ from herald_try.posts import lines_of
 
 
 def post(text: str, **more: Any) -> dict[str, Any]:
-    return {"project": "p", "text": text, "file": "", **more}
+    return {"project": "p", "text": text, "file": "", "revision": 0, "votable": False, **more}
 
 
 def test_the_first_line_carries_the_project_and_further_lines_are_set_in() -> None:
     assert lines_of(post("one\ntwo\n\nthree")) == ["[p] one", "[p]   two", "[p]   ", "[p]   three"]
+
+
+def test_of_an_edit_only_what_became_of_it_is_printed_unless_it_is_to_be_voted_on_again() -> None:
+    assert lines_of(post("Pushed\n• a commit", revision=1)) == ["[p] Pushed"]
+    assert lines_of(post("Ready\n• a commit", revision=1, votable=True)) == ["[p] Ready", "[p]   • a commit"]
 
 
 def test_no_line_break_of_any_kind_makes_a_line_that_could_be_a_post_of_its_own() -> None:

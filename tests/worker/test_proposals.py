@@ -8,8 +8,8 @@ import pytest
 
 from herald import clock
 from herald.errors import Conflict, NotFound
-from herald.interfaces.worker import Proposal
-from herald_worker import carrying, proposals
+from herald.interfaces.worker import Author, Proposal
+from herald_worker import card, carrying, proposals, tasks
 from tests.worker.rows import ADA, HEAD, event_data, events, posts, propose
 
 
@@ -31,10 +31,10 @@ def next_step(db: sqlite3.Connection) -> Any:
 )
 def test_the_first_line_of_a_card_is_worded_exactly(db: sqlite3.Connection, commits: int, line: str) -> None:
     propose(db, commits=commits)
-    (card,) = posts(db)
-    assert card["text"].splitlines()[0] == line
-    assert f"pushes exactly {HEAD[:12]} to agent/sample-1" in card["text"]
-    assert (card["kind"], card["answers"], card["last"], card["identity"]) == ("card", "m1", 1, "Sample")
+    (shown,) = posts(db)
+    assert shown["text"].splitlines()[0] == line
+    assert f"pushes exactly {HEAD[:12]} to agent/sample-1" in shown["text"]
+    assert (shown["kind"], shown["answers"], shown["last"], shown["identity"]) == ("card", "m1", 1, "Sample")
 
 
 def test_approved_then_pushing_then_pushed(db: sqlite3.Connection) -> None:
@@ -50,7 +50,11 @@ def test_approved_then_pushing_then_pushed(db: sqlite3.Connection) -> None:
     assert next_step(db) is None
     assert proposals.last_pushed(db, "sample", "agent/sample-1") == HEAD
     assert events(db) == ["proposal.open", "proposal.approved", "proposal.pushing", "proposal.pushed"]
-    assert [(each["key"], each["revision"]) for each in posts(db)] == [("card-1-1-x", 0), ("card-1-1-x", 1)]
+    assert [(each["key"], each["revision"]) for each in posts(db)] == [("card-1-1-x", n) for n in range(3)]
+    assert [each["votable"] for each in posts(db)] == [1, 0, 0]
+    assert {(each["proposal"], each["task"]) for each in posts(db)} == {(number, "1")}
+    assert posts(db)[1]["text"].startswith("Approved by Ada — agent/sample-1 at aaaaaaaaaaaa is pushed next.\n")
+    assert posts(db)[2]["text"] == "Pushed\n1 file, +1 -0", "what was pushed stays to be seen"
 
 
 def test_a_vote_withdrawn_before_the_push_opens_the_card_again_and_after_it_is_too_late(db: sqlite3.Connection) -> None:
@@ -59,7 +63,12 @@ def test_a_vote_withdrawn_before_the_push_opens_the_card_again_and_after_it_is_t
     stale = next_step(db)
     assert vote(db, "withdraw")["state"] == "open"
     assert not carrying._begin_push(db, stale)
-    assert posts(db)[-1]["text"].startswith("Ready to push — 1 commit. Begin\nThe vote was withdrawn")
+    lines = posts(db)[-1]["text"].splitlines()
+    assert lines[:3] == [
+        "Ready to push — 1 commit. Begin", "1 file, +1 -0", "The vote was withdrawn; it is open again."
+    ]  # fmt: skip
+    assert "pushes exactly aaaaaaaaaaaa to agent/sample-1" in lines[3]
+    assert posts(db)[-1]["votable"] == 1
     vote(db, "approve")
     carrying._begin_push(db, next_step(db))
     with pytest.raises(NotFound):
@@ -67,6 +76,39 @@ def test_a_vote_withdrawn_before_the_push_opens_the_card_again_and_after_it_is_t
     with pytest.raises(Conflict, match="is pushing"):
         vote(db, "withdraw", number="1")
     assert events(db)[-1] == "proposal.pushing"
+
+
+def test_only_whoever_voted_takes_the_vote_back(db: sqlite3.Connection) -> None:
+    propose(db)
+    vote(db, "approve")
+    bob = Author(id="discord:2", name="Bob")
+    with pytest.raises(Conflict, match="Ada's, who alone can withdraw it"):
+        proposals.vote(db, "bobs", "withdraw", bob, "1", None)
+    assert next_step(db).state == "approved"
+    assert vote(db, "withdraw")["state"] == "open"
+    assert proposals.vote(db, "bobs-own", "approve", bob, "1", None)["state"] == "approved"
+    with pytest.raises(Conflict, match="Bob's"):
+        vote(db, "withdraw")
+    assert proposals.vote(db, "bobs-back", "withdraw", bob, None, "sample")["state"] == "open"
+
+
+def test_a_name_in_a_card_is_one_line_without_anything_hidden(db: sqlite3.Connection) -> None:
+    propose(db)
+    proposals.vote(db, "v", "reject", Author(id="discord:2", name="Eve\n\u202ePushed"), None, "sample")
+    assert posts(db)[-1]["text"].splitlines()[0].startswith("Rejected by Eve Pushed — ")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("Make it faster\nand better", "Asked for by Ada in task 7: Make it faster and better"),
+        ("x" * 81, "Asked for by Ada in task 7: " + "x" * 79 + "…"),
+        ("\u202eReady\x1b[2J", "Asked for by Ada in task 7: Ready[2J"),
+    ],
+)
+def test_a_card_says_who_asked_for_it_and_with_which_words(text: str, line: str) -> None:
+    due = tasks.Due(7, "m1", "sample", text, ADA, [], 1, "", "", "", "", False, "")
+    assert card._asked(due) == line
 
 
 def test_the_same_vote_twice_counts_once_and_a_second_one_changes_nothing(db: sqlite3.Connection) -> None:
@@ -98,6 +140,9 @@ def test_a_newer_card_of_the_branch_takes_the_place_of_the_open_one_alone(db: sq
     assert proposals.row_of(db, first)["state"] == "approved", "what was voted on is pushed"
     third = propose(db, run="3", head="d" * 40)
     assert proposals.row_of(db, second)["state"] == "superseded"
+    (edit,) = [each for each in posts(db) if each["key"] == "card-2" and each["revision"]]
+    assert edit["text"].startswith("Replaced — a newer card below continues agent/sample-1.\n")
+    assert (edit["proposal"], edit["votable"], edit["answers"]) == (second, 0, "")
     assert proposals.row_of(db, other)["state"] == "open"
     assert vote(db, "approve")["id"] == third, "a vote without a number is for the newest card"
     with pytest.raises(Conflict, match="superseded"):
@@ -131,9 +176,9 @@ def test_a_card_lives_seven_days(db: sqlite3.Connection) -> None:
 def test_a_project_that_needs_no_vote_is_approved_at_once_and_the_card_says_so(db: sqlite3.Connection) -> None:
     propose(db, needs_vote=False)
     assert next_step(db).answers == "m1"
-    (card,) = posts(db)
-    assert "⚠️ This project is open" in card["text"]
-    assert card["last"] == 0, "the message is answered when it is pushed"
+    (shown,) = posts(db)
+    assert "⚠️ This project is open" in shown["text"]
+    assert shown["last"] == 0, "the message is answered when it is pushed"
 
 
 def test_a_retried_step_waits_for_its_time_and_holds_back_nobody(db: sqlite3.Connection) -> None:

@@ -30,7 +30,7 @@ def test_the_same_key_is_one_task_whatever_else_is_said(db: sqlite3.Connection) 
     finish(db, task, run)
     again = tasks.enqueue(db, tasks.NewTask("k", "sample", "operator", "three", {"id": "x", "name": "x"}, []))
 
-    assert again == {"task": str(first), "created": False, "ahead": 0}
+    assert again == {"task": str(first), "created": False, "ahead": 0, "steered": False}
     assert row(db, first)["text"] == "one"
     assert events(db).count("task.queued") == 1
 

@@ -54,11 +54,12 @@ def read(run: RunFolder, name: str) -> str:
 
 
 def test_every_file_is_there_before_anybody_is_told_and_for_nobody_else(run: RunFolder) -> None:
-    names = {"lock", "result", "pack", "log", "control", "base", "fetched", "prompt"}
+    names = {"lock", "result", "pack", "log", "control", "base", "fetched", "prompt", "attachments"}
     assert {path.name for path in Path(run.path).iterdir()} == names
     assert read(run, "prompt") == "the prompt"
     assert Path(run.path).stat().st_mode & 0o777 == 0o700
-    assert {path.stat().st_mode & 0o777 for path in Path(run.path).iterdir()} == {0o600}
+    modes = {path.name: path.stat().st_mode & 0o777 for path in Path(run.path).iterdir()}
+    assert modes == {**dict.fromkeys(names, 0o600), "control": 0o644}, "the agent's unit may watch what it may read"
 
 
 @pytest.mark.parametrize("cell", ["", "void\n", "started boot-1 unit\n"])

@@ -31,6 +31,7 @@ _ENDS_THE_TASK = {
     "failed": ("failed", "failed"),
     "something new": ("failed", "something new"),
 }
+_HOW = {"ok": "done", "denied": "blocked"}
 
 
 def end(outcome: str, **changes: Any) -> End:
@@ -59,6 +60,12 @@ def test_each_outcome_ends_the_task_in_its_state_and_answers_the_message_once(
     texts = [post["text"] for post in posts(db)]
     assert texts[0] == "What I said."
     assert "The reason." in texts[-1]
+    assert {post["task"] for post in posts(db)} == {str(task)}
+    how = _HOW.get(outcome, f"failed ({outcome})")
+    (ends,) = [post["ends"] for post in posts(db) if post["ends"]]
+    assert ends.startswith((f"{how} in ", f"{how} after "))
+    assert ends.endswith(" · $0.25")
+    assert posts(db)[0]["ends"] == ends, "the first post ends the progress"
     assert events(db)[-1] == f"task.{found['state']}"
 
 
@@ -83,7 +90,7 @@ def test_a_crash_is_tried_again_after_one_and_two_seconds_and_then_parked(db: sq
         assert posts(db)[-1]["text"] == (
             f"The run broke off: The reason. Attempt {attempt + 1} of 3 follows in {wait:g} s, same session."
         )
-        assert posts(db)[-1]["last"] == 0
+        assert (posts(db)[-1]["last"], posts(db)[-1]["ends"], posts(db)[-1]["task"]) == (0, "", str(task))
         db.execute("UPDATE tasks SET not_before = NULL")
     _, run = start(db)
     settled(db, run, task, end("crash", text="Half a word"))
@@ -91,6 +98,8 @@ def test_a_crash_is_tried_again_after_one_and_two_seconds_and_then_parked(db: sq
     assert (row(db, task)["state"], row(db, task)["kind_of_failure"]) == ("parked", "crash")
     assert [post["text"] for post in posts(db)][-2] == "Half a word"
     assert "parked" in posts(db)[-1]["text"]
+    assert [post["ends"].partition(" after ")[0] for post in posts(db)][-2:] == ["parked", ""]
+    assert "$0.75" in posts(db)[-2]["ends"], "of all attempts"
     assert posts(db)[-1]["last"] == 1
     assert events(db).count("task.requeued") == 2
 
@@ -147,6 +156,42 @@ def test_a_run_that_never_began_puts_its_task_back_or_ends_it_when_cancelled(
     assert row(db, task)["state"] == ("cancelled" if cancelled else "queued")
     assert [post["last"] for post in posts(db)] == ([1] if cancelled else [])
     assert row(db, task)["attempt"] == (1 if cancelled else 0)
+    assert [post["ends"].partition(" after ")[0] for post in posts(db)] == (["cancelled by Ada"] if cancelled else [])
+
+
+def test_a_cancel_between_two_attempts_ends_the_progress_and_one_before_the_first_has_none(
+    db: sqlite3.Connection,
+) -> None:
+    task = queue(db, "m1")
+    _, run = start(db)
+    settled(db, run, task, end("crash"))
+    settling.cancel_queued(db, None, str(task), "Bob")
+    last = posts(db)[-1]
+    assert (last["answers"], last["last"], last["task"]) == ("m1", 1, str(task))
+    assert last["ends"].startswith("cancelled by Bob after ")
+    before = len(posts(db))
+    settling.cancel_queued(db, None, str(queue(db, "m2")), "Bob")
+    assert len(posts(db)) == before
+
+
+@pytest.mark.parametrize(
+    ("usage", "tokens"),
+    [
+        ({"input_tokens": 1, "output_tokens": 2, "cache_read_input_tokens": 4, "cache_creation_input_tokens": 8}, 15),
+        ({"input_tokens": "many", "output_tokens": -1, "models": {}, "cache_read_input_tokens": None}, 0),
+        ({"input_tokens": 1 << 60, "output_tokens": 1.5}, 0),
+        ({}, 0),
+    ],
+)
+def test_what_was_used_is_summed_over_the_attempts_whatever_the_agents_side_wrote(
+    db: sqlite3.Connection, usage: dict[str, Any], tokens: int
+) -> None:
+    task = queue(db, "m1")
+    for _ in range(2):
+        _, run = start(db)
+        settled(db, run, task, end("crash", usage=usage))
+        db.execute("UPDATE tasks SET not_before = NULL")
+    assert tasks.spent(db, task) == tasks.Spent(2 * tokens, 0.5)
 
 
 def test_commits_become_a_card_which_is_the_last_word_after_the_answer(db: sqlite3.Connection) -> None:
@@ -155,8 +200,18 @@ def test_commits_become_a_card_which_is_the_last_word_after_the_answer(db: sqlit
     settled(db, run, task, end("ok", text="Done.", head=HEAD, commits=1), proposal=proposal(run=run))
 
     assert [(post["kind"], post["last"]) for post in posts(db)] == [("answer", 0), ("card", 1)]
+    assert [bool(post["ends"]) for post in posts(db)] == [True, False]
     assert events(db)[-2:] == ["task.done", "proposal.open"]
     assert event_data(db)["head"] == HEAD
+
+
+def test_a_card_alone_ends_the_progress_itself(db: sqlite3.Connection) -> None:
+    task = queue(db, "m1")
+    _, run = start(db)
+    settled(db, run, task, end("ok", head=HEAD, commits=1), proposal=proposal(run=run, task=str(task)))
+    (card,) = posts(db)
+    assert card["ends"].startswith("done in ")
+    assert (card["task"], card["proposal"], card["votable"]) == (str(task), "1", 1)
 
 
 def test_long_output_is_told_of_by_its_file(db: sqlite3.Connection) -> None:

@@ -32,13 +32,14 @@ _TABLE: dict[str, dict[str, frozenset[str]]] = {
         "io.herald.Gateway": frozenset({"Post", "ShowProgress", "GetStatus"}),
         "io.herald.Agent": _EVERY,
         "io.herald.Git": _EVERY,
+        "io.herald.Deploy": _EVERY,
         "io.herald.Config": _EVERY,
     },
 }
 _PEOPLE: dict[str, frozenset[str]] = {
     "io.herald.Worker": _EVERY,
     "io.herald.Config": _EVERY,
-    "io.herald.Gateway": frozenset({"Say", "ListPosts", "Watch", "GetStatus"}),
+    "io.herald.Gateway": frozenset({"Say", "ListPosts", "Watch", "GetStatus", "CheckDiscord"}),
 }
 _ANYONE = "org.varlink.service"
 

@@ -23,6 +23,10 @@ class Descriptor:
     """Marks a parameter that is a passed file descriptor; the handler gets an int that it owns."""
 
 
+class Records:
+    """Marks a parameter that is a list of objects; what is in them the handler checks."""
+
+
 class Call:
     """One call: its parameters, checked, and the way to answer."""
 
@@ -50,8 +54,8 @@ class Call:
 class Method(NamedTuple):
     """A method: its handler, the types of its parameters, and defaults for those that may be left out.
 
-    Types are str, int, float, bool, list (of str) and Descriptor. A handler returns its final reply, or None when
-    it has replied itself; a HeraldError that it raises becomes the error reply.
+    Types are str, int, float, bool, list (of str), Records and Descriptor. A handler returns its final reply, or None
+    when it has replied itself; a HeraldError that it raises becomes the error reply.
     """
 
     handler: Callable[[Call], dict[str, Any] | None]
@@ -96,6 +100,7 @@ def _forbidden_by_table(connection: socket.socket) -> Callable[[str], bool]:
     from herald.bus import callers  # only here: the others hold a socket that nobody but the worker may use
 
     caller = callers.identify(connection)
+    callers.becomes(caller)
 
     def forbidden(method: str) -> bool:
         interface, _, name = method.rpartition(".")
@@ -167,7 +172,9 @@ _JSON_TYPES: dict[type, tuple[type, ...]] = {
     float: (int, float),
     bool: (bool,),
     list: (list,),
+    Records: (list,),
 }
+_ENTRIES: dict[type, type] = {list: str, Records: dict}
 
 
 def _check(method: Method, given: dict[str, Any], descriptors: list[int], into: dict[str, Any]) -> str:
@@ -188,7 +195,9 @@ def _check(method: Method, given: dict[str, Any], descriptors: list[int], into: 
                 return name
             taken.add(value)
             into[name] = descriptors[value]
-        elif type(value) not in _JSON_TYPES[kind] or (kind is list and not all(type(each) is str for each in value)):
+        elif type(value) not in _JSON_TYPES[kind] or (
+            kind in _ENTRIES and not all(type(each) is _ENTRIES[kind] for each in value)
+        ):
             return name
         else:
             into[name] = value

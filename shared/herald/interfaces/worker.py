@@ -79,7 +79,7 @@ class Proposal(TypedDict):
 
 
 class Status(TypedDict):
-    """What the worker is doing. `duty` is one line for people.
+    """What the worker is doing. `duty` is one line for people. `deployments` counts those that wait or go on.
 
     `missing`: what the agent lacks to work, each with the next step; `not_held`: what of its sandbox does not hold."""
 
@@ -87,6 +87,7 @@ class Status(TypedDict):
     queued: int
     running: list[Task]
     open_proposals: int
+    deployments: int
     max_active: int
     config_generation: int
     config_errors: list[str]

@@ -20,7 +20,7 @@ _FILES = (
     f"{STATE}/gateway", f"{STATE}/gateway/gateway.sqlite", f"{STATE}/gateway/{SECRET}",
     f"{STATE}/worker", f"{STATE}/worker/worker.sqlite", f"{STATE}/worker/mirrors", f"{STATE}/worker/{SECRET}",
     f"{STATE}/config", f"{STATE}/config/snapshot.json", f"{STATE}/config/ledger.json",
-    f"{STATE}/git", f"{STATE}/git/{SECRET}", f"{STATE}/git/demo.git/HEAD",
+    f"{STATE}/git", f"{STATE}/git/{SECRET}", f"{STATE}/git/demo.git/HEAD", f"{STATE}/deploy",
     f"{STATE}/alert", f"{STATE}/alert/{SECRET}",
     f"{STATE}/agent", f"{STATE}/agent/homes", f"{STATE}/agent/login", f"{STATE}/agent/login/.credentials.json",
     f"{STATE}/agent/slots", f"{STATE}/agent/locks",
@@ -36,11 +36,11 @@ _FOLDERS = (
     "/usr/local", "/usr/local/bin", "/usr/local/lib/systemd/system", "/opt", "/opt/herald", "/opt/herald/venv/bin",
     "/var", "/var/lib", "/var/log", "/var/spool", "/var/cache", "/run", "/run/herald", "/run/systemd/system", "/home",
     "/home/alice", "/root", "/boot", "/srv", "/srv/herald", REPOSITORIES, STATE,
-    *(f"{STATE}/{name}" for name in ("gateway", "worker", "worker/runs", "config", "git", "alert", "agent")),
+    *(f"{STATE}/{name}" for name in ("gateway", "worker", "worker/runs", "config", "git", "deploy", "alert", "agent")),
     *(f"{STATE}/agent/{name}" for name in ("homes", "worktrees", "login", "slots", "locks", "checkouts")),
 )  # fmt: skip
 _SOCKETS = (
-    *(f"/run/herald/io.herald.{name}" for name in ("Gateway", "Worker", "Agent", "Git", "Config")),
+    *(f"/run/herald/io.herald.{name}" for name in ("Gateway", "Worker", "Agent", "Git", "Deploy", "Config")),
     "/run/dbus/system_bus_socket", "/run/systemd/private", "/run/docker.sock",
 )  # fmt: skip
 _COMMANDS = {

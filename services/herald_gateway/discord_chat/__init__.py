@@ -1,0 +1,1 @@
+"""Everything that knows Discord. Imported only when there is a token."""
