@@ -51,7 +51,7 @@ def put_in_force() -> Compiled:
         notices += [f"{path} is damaged ({reason})" for path, reason in stored.damaged.items()]
         return _compiled(stored.snapshot, found, notices, applied=False, changed=False)
     snapshot = _snapshot(found, signed, resolved, stored.next_generation())
-    if not stored.damaged and _same(snapshot, stored.snapshot):
+    if not stored.damaged and stored.complete and _same(snapshot, stored.snapshot):
         return _compiled(stored.snapshot, found, notices, applied=True, changed=False)
     notices += state.save(snapshot, state.Ledger(snapshot.generation, keep), stored.damaged)
     return _compiled(snapshot, found, notices, applied=True, changed=True)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from herald import durable, names, watchdog
 from herald.errors import Busy, Unavailable
-from herald.snapshot import EMPTY, Snapshot, decode, encode
+from herald.snapshot import EMPTY, Snapshot, decode, encode, without_secrets
 from herald_config.remotes import Kept
 
 _LOCK_WAIT = 5.0
@@ -31,11 +31,13 @@ class Ledger(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """What is on disk. `damaged` has the path of each file that cannot be used, and why."""
+    """What is on disk. `damaged` has the path of each file that cannot be used, and why; `complete`: what is handed to
+    other units is true, too."""
 
     snapshot: Snapshot
     ledger: Ledger
     damaged: dict[str, str]
+    complete: bool = True
 
     def next_generation(self) -> int:
         """Above any that was ever given, also where damage took both files that know it."""
@@ -72,7 +74,15 @@ def load() -> Stored:
     if ledger is None:
         remotes = {each.name: Kept(each.path, each.remote) for each in snapshot.projects.values() if each.remote}
         ledger = Ledger(snapshot.generation, remotes)
-    return Stored(snapshot, ledger, damaged)
+    return Stored(snapshot, ledger, damaged, _handed_over() == without_secrets(snapshot))
+
+
+def _handed_over() -> Snapshot | None:
+    try:
+        with open(names.handed_over_path(), "rb") as file:
+            return decode(file.read())
+    except (OSError, ValueError):
+        return None  # it is only ever written, never the truth
 
 
 def save(snapshot: Snapshot, ledger: Ledger, damaged: dict[str, str]) -> list[str]:
@@ -86,6 +96,8 @@ def save(snapshot: Snapshot, ledger: Ledger, damaged: dict[str, str]) -> list[st
             )
         path = ledger_path()
         durable.write_atomic(path, _encode_ledger(ledger))
+        path = names.handed_over_path()
+        durable.write_atomic(path, encode(without_secrets(snapshot)))
         path = names.snapshot_path()
         durable.write_atomic(path, encode(snapshot))
     except OSError as error:

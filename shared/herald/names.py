@@ -73,6 +73,11 @@ def snapshot_path() -> str:
     return os.path.join(state_folder(CONFIG), "snapshot.json")
 
 
+def handed_over_path() -> str:
+    """The compiled configuration without the addresses of webhooks: systemd hands it to units that may not see them."""
+    return os.path.join(state_folder(CONFIG), "handed-over.json")
+
+
 def alert_webhook_path() -> str:
     """The URL by which a crash of the gateway is posted while the gateway cannot; written by the gateway."""
     return os.path.join(state_folder(GATEWAY), "alert-webhook")

@@ -107,6 +107,12 @@ def encode(snapshot: Snapshot) -> bytes:
     return b'{"crc32":%d,"body":%s}\n' % (zlib.crc32(text.encode()), text.encode())
 
 
+def without_secrets(snapshot: Snapshot) -> Snapshot:
+    """What may be seen by the units that run agents, reach remotes and deploy: no address of a webhook."""
+    projects = {name: project._replace(webhook_url="") for name, project in snapshot.projects.items()}
+    return snapshot._replace(projects=projects)
+
+
 def decode(data: bytes) -> Snapshot:
     """The snapshot in these bytes. Raises ValueError when they are damaged or of another format."""
     try:

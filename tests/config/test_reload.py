@@ -11,9 +11,11 @@ import threading
 import pytest
 
 from herald.signature import signature_of
-from herald.snapshot import EMPTY, Deploy, Discord, Operator, Project
+from herald.snapshot import EMPTY, Deploy, Discord, Operator, Project, decode, encode, without_secrets
 from tests.config.installation import Installation, compiled_of, places
 from tests.support.snapshots import in_format_1
+
+_FILES = ["handed-over.json", "ledger.json", "lock", "snapshot.json"]
 
 
 def test_the_snapshot_holds_what_is_in_effect_with_all_defaults(herald: Installation) -> None:
@@ -68,6 +70,24 @@ def test_the_snapshot_holds_what_discord_and_deploys_need(herald: Installation) 
     assert (project.compose_path, project.auto_deploy_on_push) == ("c.yaml", True)
 
 
+def test_units_that_run_agents_are_handed_no_address_of_a_webhook(herald: Installation) -> None:
+    herald.project("demo", "webhook_url: https://discord.com/api/webhooks/1/abcdefgh\nthreads: task\n")
+    herald.reload()
+    path = herald.state / "config" / "handed-over.json"
+    handed_over = path.read_text()
+
+    assert "abcdefgh" not in handed_over
+    assert decode(handed_over.encode()) == without_secrets(herald.snapshot())
+    assert decode(handed_over.encode()).projects["demo"].threads == "task"
+
+    other = encode(herald.snapshot()._replace(max_active=7))  # left by one that was killed, for an edit since undone
+    for damage in (path.unlink, lambda: path.write_bytes(b"{}"), lambda: path.write_bytes(other)):
+        damage()
+        assert herald.reload()["changed"]
+        assert decode(path.read_bytes()) == without_secrets(herald.snapshot())
+    assert not herald.reload()["changed"]
+
+
 def test_after_an_upgrade_it_is_compiled_anew_with_the_remotes_that_were_known(herald: Installation) -> None:
     """As the version before left it: a snapshot of format 1, of the very files that are there, and the ledger."""
     clone = herald.clone("demo")
@@ -88,7 +108,7 @@ def test_after_an_upgrade_it_is_compiled_anew_with_the_remotes_that_were_known(h
     project = herald.snapshot().projects["demo"]
     assert (project.threads, project.remote) == ("task", "git@example.org:o/r.git")
     assert json.loads(path.read_text())["body"]["format"] == 2
-    assert sorted(each.name for each in path.parent.iterdir()) == ["ledger.json", "lock", "snapshot.json"]
+    assert sorted(each.name for each in path.parent.iterdir()) == _FILES
     assert not herald.reload()["changed"]
 
 
@@ -337,7 +357,7 @@ def test_killed_at_every_step_the_old_or_the_new_snapshot_is_in_force(herald: In
             assert compiled["applied"]
             assert compiled["generation"] >= after.generation
             assert herald.snapshot().projects["demo"].display_name == f"new {killed}"
-            assert sorted(each.name for each in folder.iterdir()) == ["ledger.json", "lock", "snapshot.json"]
+            assert sorted(each.name for each in folder.iterdir()) == _FILES
             killed += not done
     assert killed >= 8
 

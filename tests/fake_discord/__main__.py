@@ -15,7 +15,7 @@ from tests.fake_discord.server import Server
 
 
 async def _serve(given: argparse.Namespace) -> None:
-    server = Server(given.token, given.tls, given.gateway_url, given.cdn_url)
+    server = Server(given.token, given.tls, given.gateway_url, given.cdn_url, given.address)
     text = json.dumps(await server.start(given.port, given.control_port))
     if given.state:
         new = Path(given.state + ".new")
@@ -34,6 +34,7 @@ async def _serve(given: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.fake_discord", description=__doc__)
+    parser.add_argument("--address", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--control-port", type=int, default=0)
     parser.add_argument("--state", default="")

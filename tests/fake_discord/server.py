@@ -33,8 +33,11 @@ class Server:
     rest: Rest
     control: Control
 
-    def __init__(self, token: str, tls: tuple[str, str] | None, gateway_url: str, cdn_url: str) -> None:
+    def __init__(
+        self, token: str, tls: tuple[str, str] | None, gateway_url: str, cdn_url: str, address: str = "127.0.0.1"
+    ) -> None:
         self._token, self._gateway_url, self._cdn_url = token, gateway_url, cdn_url
+        self._host = address
         self._tls: ssl.SSLContext | None = None
         if tls:
             self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -47,7 +50,7 @@ class Server:
 
     async def start(self, port: int, control_port: int) -> Json:
         """Listen. Returns the addresses."""
-        self._placeholder = _bound(port)  # keeps the port while nobody listens on it
+        self._placeholder = _bound(self._host, port)  # keeps the port while nobody listens on it
         self.port = self._placeholder.getsockname()[1]
         self.reset()
         app = web.Application(client_max_size=64 << 20, middlewares=[self._count])
@@ -60,7 +63,7 @@ class Server:
         control = await self._start_control(control_port)
         scheme = "s" if self._tls else ""
         return {
-            "api": f"http{scheme}://127.0.0.1:{self.port}/api/v10",
+            "api": f"http{scheme}://{self._host}:{self.port}/api/v10",
             "gateway": self.gateway.address,
             "control": f"http://127.0.0.1:{control}",
             "token": self.world.token,
@@ -71,7 +74,7 @@ class Server:
         app.router.add_post("/{command}", self._control)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
-        listening = _bound(port)
+        listening = _bound("127.0.0.1", port)
         listening.listen(64)
         await web.SockSite(runner, listening).start()
         return int(listening.getsockname()[1])
@@ -88,8 +91,8 @@ class Server:
         self.gate = asyncio.Event()
         self.gate.set()
         scheme = "s" if self._tls else ""
-        address = self._gateway_url or f"ws{scheme}://127.0.0.1:{self.port}/"
-        self.world = World(self.changes, self._cdn_url or f"http{scheme}://127.0.0.1:{self.port}", self._token)
+        address = self._gateway_url or f"ws{scheme}://{self._host}:{self.port}/"
+        self.world = World(self.changes, self._cdn_url or f"http{scheme}://{self._host}:{self.port}", self._token)
         self._token = self.world.token
         self.faults = Faults()
         self.gateway = Gateway(self.world, self.gate, address)
@@ -106,7 +109,7 @@ class Server:
         """Take connections."""
         if self._site or not self._runner:
             return
-        self._site = web.SockSite(self._runner, _bound(self.port), ssl_context=self._tls, backlog=512)
+        self._site = web.SockSite(self._runner, _bound(self._host, self.port), ssl_context=self._tls, backlog=512)
         await self._site.start()
 
     async def refuse(self) -> None:
@@ -159,8 +162,8 @@ class Server:
             await self._runner.cleanup()
 
 
-def _bound(port: int) -> socket.socket:
+def _bound(address: str, port: int) -> socket.socket:
     made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    made.bind(("127.0.0.1", port))
+    made.bind((address, port))
     return made

@@ -186,3 +186,17 @@ def test_no_eyes_are_put_under_what_was_refused_or_answered(gateway: Herald) -> 
     discord.wait(lambda: len(discord.posts(gateway.demo)) == 2)
     assert discord.message(refused).reactions == {}
     assert discord.message(status).reactions == {}
+
+
+def test_a_moderator_who_clears_the_thumbs_takes_the_vote_back(gateway: Herald) -> None:
+    message = card(gateway)
+    discord = gateway.discord
+    discord.react(gateway.approver, message, UP)
+    votes(gateway, 1)
+    discord.trouble.hide("MESSAGE_REACTION_REMOVE")
+    discord.unreact(gateway.approver, message, UP)
+    cleared = {"channel_id": gateway.demo, "message_id": message, "guild_id": discord.guild}
+
+    discord.trouble.dispatch("MESSAGE_REACTION_REMOVE_ALL", cleared)
+
+    assert [vote for vote, _ in votes(gateway, 2)] == ["approve", "withdraw"]

@@ -90,8 +90,8 @@ class Agent(Interface, interface="io.herald.Agent"):
 
         `deadline` is in seconds from now. `base` is the commit to start from; `base_pack` holds what the clone may
         lack of it (may be empty). `attachments` is a tar of regular files, empty if there are none. `bootstrap`: the
-        templates that are missing are committed first. All descriptors are regular files of the caller. Busy, Conflict, Invalid before
-        `started`; afterwards everything is in the result file.
+        templates that are missing are committed first. All descriptors are regular files of the caller. Busy, Conflict,
+        Invalid before `started`; afterwards everything is in the result file.
         """
         raise NotImplementedError
         yield

@@ -146,7 +146,7 @@ class Gateway(Interface, interface="io.herald.Gateway"):
         raise NotImplementedError
 
     async def CheckDiscord(self) -> Checked:
-        """Ask Discord which intents and permissions Herald has where it needs them. Unavailable without a connection."""
+        """Ask Discord which intents and permissions Herald lacks. Unavailable when it does not answer."""
         raise NotImplementedError
 
     async def Watch(self, *, since: int) -> AsyncIterator[Watched]:
