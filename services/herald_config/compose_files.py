@@ -6,6 +6,7 @@ Where that can be seen it is an error; where it cannot, for this user or unit, i
 import grp
 import os
 import pwd
+import shlex
 import stat
 from typing import NamedTuple
 
@@ -47,14 +48,25 @@ def problem_of(project: Project, projects: list[Project], projects_root: str) ->
 
 
 def notice_of(project: Project) -> str:
-    """What could not be seen of the compose file of a project; empty if nothing."""
+    """What could not be seen of the compose file of a project, or why a deploy will refuse it; empty if nothing."""
     path = project.keys.deploy.compose_path or ""
     if not path.startswith("/"):
         return ""
     try:
-        _opened_by(path)
+        return "" if _opened_by(path) or _agent() is None else _not_roots(path)
     except _Unseen as error:
         return str(error)
+
+
+def _not_roots(path: str) -> str:
+    """What herald-deploy refuses: somebody who is not root could write it, or put another in its place."""
+    for each in (*_upwards(path), *_upwards(os.path.realpath(path))):
+        status = os.stat(each)
+        guarded = stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX
+        others = status.st_mode & stat.S_IWOTH or (status.st_mode & stat.S_IWGRP and status.st_gid)
+        if status.st_uid or (others and not guarded):
+            mend = f"chown root: {shlex.quote(each)} && chmod go-w {shlex.quote(each)}"
+            return f"{shown(each)} can be written by somebody else than root; deploys refuse it: `{mend}`"
     return ""
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from herald import names, signature
 from herald_config import compose_files, credential_files, openings
 from herald_config.problem import shown
+from herald_config.project_file import Project
 from herald_config.server_file import ServerFile
 from herald_config.sources import Sources
 
@@ -36,13 +37,19 @@ def notices(sources: Sources, remotes: dict[str, str]) -> list[str]:
     for project in sources.projects:
         file = shown(project.document.file)
         remote = remotes.get(project.keys.name, "")
-        for field, message in (*_of_path(project.keys.path, remote, agent), *_of_remote(remote, git)):
+        of_path = _of_path(project.keys.path, remote, agent) if _is_wanted(project) else []
+        for field, message in (*of_path, *_of_remote(remote, git)):
             found.append(f"{file}: {field}: {message}")
         unseen = compose_files.notice_of(project)
         if unseen:
             found.append(f"{file}: deploy.compose_path: {unseen}")
     in_use = [remotes.get(project.keys.name, "") for project in sources.projects if project.keys.enabled]
     return found + credential_files.notices(in_use)
+
+
+def _is_wanted(project: Project) -> bool:
+    """Whether its clone should be there: not of one that is not enabled, which may be just about to be added."""
+    return project.keys.enabled or os.path.lexists(project.keys.path)
 
 
 def looks() -> bool:

@@ -58,6 +58,15 @@ def test_a_compose_file_that_agents_can_write_or_replace_is_an_error(compose: Se
     assert "close it, or move it" in problem["message"]
 
 
+def test_a_compose_file_that_a_deploy_will_refuse_is_a_notice(compose: Server) -> None:
+    path = compose.machine.srv / "herald" / "deployments" / "demo" / "compose.yaml"
+    os.chown(path, ADA.uid, 0)
+    (told,) = compose.notices()
+
+    assert problems(compose) == []
+    assert f"{_COMPOSE} can be written by somebody else than root; deploys refuse it: `chown root: " in told
+
+
 def test_in_a_sticky_folder_nobody_replaces_what_is_roots(compose: Server) -> None:
     (compose.machine.srv / "herald" / "deployments").chmod(0o1777)
 
@@ -90,6 +99,12 @@ def test_a_compose_file_that_cannot_be_seen_is_a_notice(compose: Server) -> None
     assert "cannot be looked at by herald-config; see that the agents' user cannot write it" in unseen
     assert f"{_COMPOSE} does not exist" in missing
     assert any("/home/ada/compose.yaml lies where units see nothing" in each for each in hidden)
+
+
+def test_a_clone_that_is_not_there_yet_is_nothing_to_tell_of_a_project_that_is_not_enabled(server: Server) -> None:
+    server.project("/srv/herald/repos/new", "git: {remote: /srv}\nenabled: false\n")
+
+    assert not any("does not exist" in each for each in server.notices())
 
 
 def test_another_folder_for_clones_must_be_the_agents_and_open_to_them(compose: Server) -> None:
