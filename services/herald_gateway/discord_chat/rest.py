@@ -17,6 +17,14 @@ DEADLINE = 15.0
 T = TypeVar("T")
 
 
+_cut_short = 0
+
+
+def cut_short() -> int:
+    """How many calls were ended by their deadline so far."""
+    return _cut_short
+
+
 class Ambiguous(Exception):
     """The call was sent and perhaps done: connection lost, no answer in time, 5xx."""
 
@@ -47,6 +55,8 @@ async def attempt(call: Callable[[], Awaitable[T]], deadline: float = DEADLINE) 
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
         raise Unavailable(f"no connection to Discord: {error}") from error
     except TimeoutError as error:
+        global _cut_short
+        _cut_short += 1
         raise Ambiguous(f"Discord did not answer within {deadline:.0f} s") from error
     except (aiohttp.ClientError, OSError) as error:
         raise Ambiguous(f"the connection to Discord broke off: {error or type(error).__name__}") from error

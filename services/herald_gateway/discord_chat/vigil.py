@@ -9,6 +9,7 @@ from collections.abc import Callable
 from aiohttp import ClientError
 
 from herald_gateway.discord_chat.client import HeraldClient
+from herald_gateway.discord_chat.rest import cut_short
 
 _TICK = 0.5
 _SILENCE = 3.4
@@ -47,6 +48,7 @@ class Vigil:
         self._pinged_at: float | None = None
         self._answers = False
         self._closed_at: float | None = None
+        self._cut_short = cut_short()
 
     async def keep(self) -> None:
         """Does not return. Raises Stuck when the client has to be given up."""
@@ -57,6 +59,7 @@ class Vigil:
             self._beat()
             self._check()
             if self._client.identified_at is not None:
+                self._let_through()
                 await self._feel()
 
     def _check(self) -> None:
@@ -70,6 +73,13 @@ class Vigil:
                 raise Stuck(f"no answer for {_SILENCE:.0f} s")
         elif not client.welcomed and now - client.identified_at > _GREETING:
             raise Stuck(f"no READY within {_GREETING:.0f} s", reached=True)
+
+    def _let_through(self) -> None:
+        """A call that waits for the end of a global rate limit keeps all others waiting; ended by its deadline it would
+        keep them for ever. Let through too early, they are told again to wait."""
+        if cut_short() != self._cut_short:
+            self._cut_short = cut_short()
+            self._client.http._global_over.set()  # noqa: SLF001 - nothing else opens it
 
     async def _feel(self) -> None:
         """Look for signs of life in the gateway's connection, and end it when it is dead: it is resumed then."""
