@@ -135,8 +135,8 @@ def test_no_message_is_lost_or_done_twice_and_no_post_is_lost(herald: Herald) ->
         shown = [each.content.strip("`\n") for each in herald.discord.posts(channel)]
         there = [each for each in shown if each.startswith("post ")]
         assert there == [text for place, _, text in soak.posts if place == channel], f"seed {SEED}"
-    statuses = Counter(each.status for each in herald.discord.requests())
-    assert {0, 429, 503} <= set(statuses), "nothing went wrong"
+    statuses = {each.status for each in herald.discord.requests()}
+    assert len(statuses & {0, 429, 502, 503}) >= 2, f"seed {SEED}: nothing went wrong"
     assert len(soak.happened) >= 3, "nothing went wrong"
     eyes = [each for each in soak.said if "👀" not in herald.discord.message(each).reactions]
     assert eyes == [], f"seed {SEED}: without eyes"

@@ -96,7 +96,7 @@ class Rest:
         self._about = about
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        path = re.sub(r"^/api/v\d+", "", request.rel_url.raw_path)
+        path = re.sub(r"^/api(/v\d+)?(?=/)", "", request.rel_url.raw_path)
         noted = await self._note(request, path)
         await self._gate.wait()
         answer = await self._through_faults(request, noted)
