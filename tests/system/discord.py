@@ -81,6 +81,8 @@ class Town:
 
     def __init__(self, machine: Machine, bus: Bus, discord: Discord) -> None:
         self.machine, self.bus, self.discord = machine, bus, discord
+        self.tokens: list[str] = []
+        """All that Herald was ever given."""
         self.ada, self.stranger = discord.user("ada"), discord.user("sam")
         self.demo, self.system = discord.channel("demo"), discord.channel("herald")
         machine.run("useradd", "--create-home", "--groups", "herald", "ada")
@@ -97,9 +99,10 @@ class Town:
         machine.write("/etc/herald/herald.yaml", text, mode=0o640, owner="root:herald")
         machine.run("heraldctl", "reload")
 
-    def connect(self) -> None:
+    def connect(self, token: str) -> None:
         """Give Herald the token, and be there when it has connected."""
-        set_credential(self.machine, "discord_token", self.discord.token)
+        self.tokens.append(token)
+        set_credential(self.machine, "discord_token", token)
         self.machine.systemctl("restart", GATEWAY)
         self.connected()
 
@@ -115,7 +118,7 @@ class Town:
             found = re.search(r'^ *Status: "(.*)"$', said, re.MULTILINE)
             return found[1] if found and re.fullmatch(pattern, found[1]) else ""
 
-        return self.machine.wait_for(shown, f"the status is {pattern}, not {self.machine.show(GATEWAY)['StatusText']}")
+        return self.machine.wait_for(shown, f"the status is {pattern}")
 
     def say(self, text: str, channel: str = "", **how: Any) -> str:
         """Ada says it, in `#demo` or elsewhere."""
@@ -133,6 +136,20 @@ class Town:
         """The first true value, while things happen in Discord."""
         return self.discord.wait(condition, 60, what)
 
-    def vote(self, card: str, emoji: str = "👍") -> None:
-        """Ada's vote."""
-        self.discord.react(self.ada, card, emoji)
+    def card(self, text: str, channel: str = "") -> str:
+        """The card with this text, once votes on it count."""
+
+        def open_() -> list[str]:
+            posts = self.posts("Ready to push — ", channel)
+            return [each.id for each in posts if text in each.text and {"👍", "👎"} <= each.reactions.keys()]
+
+        return str(self.until(open_, f"a card with {text!r}")[0])
+
+    def vote(self, card: str) -> None:
+        """Ada's 👍."""
+        self.discord.react(self.ada, card, "👍")
+
+    def approve(self, card: str) -> None:
+        """Ada's 👍, and the push that comes of it."""
+        self.vote(card)
+        self.until(lambda: self.discord.message(card).text.startswith("Pushed — "), "it is pushed")

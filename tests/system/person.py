@@ -13,7 +13,7 @@ from tests.system.machine import Machine
 UNITS = (
     "herald.target",
     *(f"herald-{name}.service" for name in ("gateway", "worker")),
-    *(f"herald-{name}.socket" for name in ("gateway", "worker", "agent", "git", "config")),
+    *(f"herald-{name}.socket" for name in ("gateway", "worker", "agent", "git", "deploy", "config")),
 )
 """What runs whenever the target does."""
 

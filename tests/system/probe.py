@@ -80,7 +80,7 @@ attempt("ask the manager", lambda: run("systemctl", "--user", "list-units"))
 attempt("vote", lambda: run(f"{home}/.local/bin/heraldctl", "status"))
 attempt("push", lambda: run("git", "push", "origin", "HEAD:refs/heads/evil"))
 HIDDEN = [f"{home}/.ssh", f"{home}/.ssh/id_secret", config, f"{config}/credentials/git_ssh_key"]
-HIDDEN += [f"{state}/{name}" for name in ("gateway", "worker", "git", "config")]
+HIDDEN += [f"{state}/{name}" for name in ("gateway", "worker", "git", "deploy", "config")]
 HIDDEN += [f"{state}/worker/worker.sqlite", f"{state}/agent/homes/other", f"{order['other']}/README.md"]
 HIDDEN += [f"/proc/{order['worker']}/root{home}/.ssh/id_secret", f"/proc/{order['worker']}/environ"]
 HIDDEN += [f"{runtime}/credentials"]

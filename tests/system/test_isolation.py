@@ -97,7 +97,7 @@ def _prepare(machine: Machine, forge: Forge) -> None:
     machine.run("useradd", "--create-home", "alice")
     machine.sh(
         f"chmod 755 /home/alice; echo {SECRET} | tee /home/alice/notes /root/notes >/dev/null;"
-        f"cd {STATE}; for each in gateway worker git alert; do echo {SECRET} >$each/{SECRET};"
+        f"cd {STATE}; for each in gateway worker git deploy alert; do echo {SECRET} >$each/{SECRET};"
         f"chown --reference=$each $each/{SECRET}; done;"
         f"mkdir -p agent/login; echo {SECRET} >agent/login/.credentials.json; chown -R herald-agent: agent/login;"
         f"mkdir -p {_FOLDER}; install -m 4755 /usr/bin/id {_FOLDER}/id-of-root"
@@ -112,7 +112,8 @@ def _surroundings(machine: Machine, bus: Bus, stack: contextlib.ExitStack) -> di
     """What goes on in the machine meanwhile, and whose processes that are."""
     abstract = f"herald-test-{machine.name}"
     _stay(machine, stack, "root", _LISTEN, "/run/docker.sock", f"@{abstract}")
-    _stay(machine, stack, "herald-worker", _HOLD, "/run/herald/io.herald.Git")
+    for interface in ("Git", "Deploy"):
+        _stay(machine, stack, "herald-worker", _HOLD, f"/run/herald/io.herald.{interface}")
     _stay(machine, stack, "root", _HOLD, "/run/herald/io.herald.Config")
     waits = bus.enqueue("shell while [ ! -e ~/go ]; do sleep 0.1; done", project="other")
     bus.wait_for_event("task.running", waits)
@@ -123,7 +124,7 @@ def _surroundings(machine: Machine, bus: Bus, stack: contextlib.ExitStack) -> di
         f"chown herald-agent: $each/other/{SECRET}; done"
     )
     pids = {name: machine.main_pid(f"herald-{name}.service") for name in ("gateway", "worker")}
-    for name in ("git", "config"):
+    for name in ("git", "deploy", "config"):
         unit = machine.wait_for(functools.partial(_instance, machine, name), f"the instance of {name} is alone")
         pids[name] = machine.main_pid(unit)
     pids["other-driver"] = machine.main_pid(agent)

@@ -15,7 +15,7 @@ from tests.system.layers import SOURCES
 from tests.system.machine import Command, Machine
 
 _SERVICES = ("herald-worker.service", "herald-gateway.service")
-_SOCKETS = tuple(f"herald-{name}.socket" for name in ("gateway", "worker", "agent", "git", "config"))
+_SOCKETS = tuple(f"herald-{name}.socket" for name in ("gateway", "worker", "agent", "git", "deploy", "config"))
 _USERS = tuple(f"herald-{name}" for name in ("gateway", "worker", "agent", "git", "deploy", "config"))
 _GROUPS = ("herald", "herald-objects")
 _DROP_IN = "/etc/systemd/system/herald-worker.service.d/ours.conf"
@@ -52,6 +52,12 @@ def _main_pids(machine: Machine) -> list[int]:
 def _agents(machine: Machine) -> list[int]:
     listed = machine.run("pgrep", "--uid", "herald-agent", "--full", "standin.py", check=False).stdout
     return [int(line) for line in listed.split()]
+
+
+def _running(machine: Machine) -> list[str]:
+    """The units of runs; one that the worker asks something is none."""
+    units = machine.units("herald-agent@*.service")
+    return [name for name in units if "run" in machine.show(name).get("StatusText", "")]
 
 
 def _start_installation(machine: Machine) -> Command:
@@ -95,7 +101,7 @@ def upgraded(machine: Machine, bus: Bus) -> Upgraded:
     bus.wait_for_event("task.running", task)
     queued = bus.enqueue("create after.txt: by the new version")
     machine.wait_for(lambda: _agents(machine), "the agent works")
-    [unit] = [name for name in machine.units("herald-agent@*.service") if "run" in machine.show(name)["StatusText"]]
+    [unit] = machine.wait_for(lambda: _running(machine), "its unit says so")
     before, pids = _view(machine, unit), _main_pids(machine)
 
     _set_version(machine, "0.1.1")

@@ -34,23 +34,30 @@ class Budget:
         self._database = database
 
     async def spend(self) -> None:
-        """Take one out, on disk, and wait until it may be sent. Raises Exhausted, Unavailable."""
-        await asyncio.sleep(await self._database.write(spend))
+        """Wait until one may be sent, then take it out, on disk. Raises Exhausted, Unavailable."""
+        await asyncio.sleep(await self._database.read(pause))
+        await self._database.write(spend)
 
 
-def spend(connection: sqlite3.Connection) -> float:
-    """Take one out; returns the seconds until it may be sent. Raises Exhausted."""
+def pause(connection: sqlite3.Connection) -> float:
+    """The seconds until one may be sent. Raises Exhausted."""
     now = time.time()
-    connection.execute("DELETE FROM identifies WHERE at <= ? OR at > ?", (now - _WINDOW, now + _WINDOW))
-    used, oldest, newest = connection.execute("SELECT count(*), min(at), max(at) FROM identifies").fetchone()
+    used, oldest, newest = connection.execute(
+        "SELECT count(*), min(at), max(at) FROM identifies WHERE at > ? AND at <= ?", (now - _WINDOW, now + _WINDOW)
+    ).fetchone()  # those to come were sent before the clock was set back
     if used >= _STOP:
         raise Exhausted(used, oldest + _WINDOW - now)
-    since = max(-_APART, now - newest) if used else _WINDOW  # the newest may not have been sent yet
+    since = max(0.0, now - newest) if used else _WINDOW
     if used >= _SCARCE and since < _SCARCE_APART:
         raise Exhausted(used, _SCARCE_APART - since)
-    wait = max(0.0, _APART - since)
-    connection.execute("INSERT INTO identifies (at) VALUES (?)", (now + wait,))
-    return wait
+    return max(0.0, _APART - since)
+
+
+def spend(connection: sqlite3.Connection) -> None:
+    """Take one out that is about to be sent, and forget those that do not count any more."""
+    now = time.time()
+    connection.execute("DELETE FROM identifies WHERE at <= ? OR at > ?", (now - _WINDOW, now + _WINDOW))
+    connection.execute("INSERT INTO identifies (at) VALUES (?)", (now,))
 
 
 def _duration(seconds: float) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from tests.system.probes.acts import NEW_MOUNTS, Act, Facts, Refused, call, in_child, read
 
-WATCHED = ("gateway", "worker", "git", "config", "driver", "other-driver", "other-agent")
+WATCHED = ("gateway", "worker", "git", "deploy", "config", "driver", "other-driver", "other-agent")
 TABLE: dict[str, Act] = {}
 _SEIZE = 0x4206
 
