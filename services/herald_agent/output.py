@@ -9,6 +9,7 @@ from herald.masking import mask
 
 _PIECE = 1 << 18
 _MOST_TEXT = 8 << 20
+_CUT_HERE = f"\n[cut here: of an answer at most {_MOST_TEXT >> 20} MiB are handed on]"
 _PROGRESS_PAUSE = 0.5
 
 
@@ -60,7 +61,7 @@ def note_taken(fd: int, key: str) -> None:
 
 def write_result(fd: int, text: str, end: dict[str, Any]) -> None:
     """Write what the agent said and how it ended, durably; the last line is whole or the run has no result."""
-    text = mask(text[:_MOST_TEXT])
+    text = mask(text if len(text) <= _MOST_TEXT else text[: _MOST_TEXT - len(_CUT_HERE)] + _CUT_HERE)
     entries: list[dict[str, Any]] = [
         {"type": "text", "text": text[start : start + _PIECE]} for start in range(0, len(text), _PIECE)
     ]

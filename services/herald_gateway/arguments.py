@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from herald.masking import mask
 from herald.snapshot import Project
 from herald_gateway.commands import Command, Given, Invocation, Misuse, Parameter, nearest
 
@@ -49,12 +50,12 @@ def read_command(
     text: str, channel: str, table: Mapping[str, Command], projects: Mapping[str, Project]
 ) -> Invocation | Misuse:
     """Read a message that starts with `!`; `channel` is the project of the channel it was written in."""
-    name, rest = (*text.strip().removeprefix("!").split(maxsplit=1), "", "")[:2]
-    name = name.lower()
+    word, rest = (*text.strip().removeprefix("!").split(maxsplit=1), "", "")[:2]
+    name = word.lower()
     command = table.get(name)
     if command is None:
         near = table[nearest(name, table)]
-        return Misuse(f"There is no command !{name[:_SHOWN]}. The nearest is {near.form}; !help lists all.")
+        return Misuse(f"There is no command !{_brief(word)}. The nearest is {near.form}; !help lists all.")
     try:
         given = _Reading(command, channel, table, projects).read(rest)
     except _Unreadable as problem:
@@ -91,12 +92,12 @@ def cron_problem(line: str) -> str:
     fields = line.lower().split()
     if line.startswith("@"):
         known = ", ".join(sorted(_CRON_NAMES))
-        return "" if line.lower() in _CRON_NAMES else f"{line[:_SHOWN]!r} is none of {known}."
+        return "" if line.lower() in _CRON_NAMES else f"{_brief(line)!r} is none of {known}."
     if len(fields) != len(_CRON_FIELDS):
         return f"A cron line has five fields, for example 0 8 * * *; this one has {len(fields)}."
     for field, (name, low, high) in zip(fields, _CRON_FIELDS, strict=True):
         if not all(_is_cron_part(part, name, low, high) for part in field.split(",")):
-            return f"{field[:_SHOWN]!r} is no {name} ({low} to {high})."
+            return f"{_brief(field)!r} is no {name} ({low} to {high})."
     return ""
 
 
@@ -183,11 +184,11 @@ class _Reading:
                 filled[parameter.name] = self._checked(parameter, left.pop(0))
         if left:
             hint = " A name with blanks goes into quotes." if self._command.has("word") else ""
-            raise _Unreadable(f"!{self._command.name} does not take {left[0][:_SHOWN]!r}.{hint}")
+            raise _Unreadable(f"!{self._command.name} does not take {_brief(left[0])!r}.{hint}")
         return Given(project, text, flags, filled)
 
     def _checked(self, parameter: Parameter, word: str) -> str:
-        shown = repr(word[:_SHOWN])
+        shown = repr(_brief(word))
         match parameter.kind:
             case "choice":
                 if word.lower() not in parameter.choices:
@@ -223,7 +224,7 @@ class _Reading:
             parameter = known.get(name.lower())
             if parameter is None:
                 near = f"; the nearest is --{nearest(name, known)}" if known else ""
-                raise _Unreadable(f"There is no --{name[:_SHOWN]} here{near}.")
+                raise _Unreadable(f"There is no --{_brief(name)} here{near}.")
             if parameter.kind == "flag":
                 flags.add(parameter.name)
                 continue
@@ -252,14 +253,19 @@ class _Reading:
             if mention and project.channel == mention[1]:
                 return project.name
         if not self._projects:
-            raise _Unreadable(f"There is no project {word[:_SHOWN]!r}; none is configured yet.")
+            raise _Unreadable(f"There is no project {_brief(word)!r}; none is configured yet.")
         if mention:
             raise _Unreadable(f"The channel {word} belongs to no project; !projects lists them.")
         near = nearest(name, sorted(self._projects))
-        raise _Unreadable(f"There is no project {word[:_SHOWN]!r}; the nearest is {near}.")
+        raise _Unreadable(f"There is no project {_brief(word)!r}; the nearest is {near}.")
 
 
 _CHECKED = {"name", "word", "choice", "number", "cron", "command"}
+
+
+def _brief(word: str) -> str:
+    """As much of a wrong word as is repeated, masked before it is cut: of half a secret nobody knows that it is one."""
+    return mask(word)[:_SHOWN]
 
 
 def _raise(problem: str) -> None:
@@ -271,7 +277,7 @@ def _number(word: str, missing: str = "A number is missing.") -> str:
     if not word:
         raise _Unreadable(missing)
     if not (word.isascii() and word.isdecimal() and 0 < int(word[:12]) <= LARGEST_NUMBER):
-        raise _Unreadable(f"{word[:_SHOWN]!r} is no number from 1 to {LARGEST_NUMBER}.")
+        raise _Unreadable(f"{_brief(word)!r} is no number from 1 to {LARGEST_NUMBER}.")
     return str(int(word))
 
 

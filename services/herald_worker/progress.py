@@ -110,7 +110,9 @@ def _newest(run: RunFolder, seen: int) -> tuple[Doing | None, int]:
         return None, seen + whole
     newest = lines[-1]
     tokens = int(min(max(0.0, number_of(newest, "tokens")), _MOST_TOKENS))
-    return Doing(text_of(newest, "text")[:_LONGEST], tokens, max(0.0, number_of(newest, "cost_usd"))), seen + whole
+    text = text_of(newest, "text")
+    text = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    return Doing(text, tokens, max(0.0, number_of(newest, "cost_usd"))), seen + whole
 
 
 def ending(how: str, started_at: str, ended_at: float, spent: tasks.Spent) -> str:

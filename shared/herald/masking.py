@@ -1,5 +1,6 @@
 """Secrets are masked where text leaves for chat or journal, and nowhere else."""
 
+import itertools
 import os
 import re
 
@@ -22,17 +23,34 @@ _LARGEST = 1 << 20
 _OPEN = ("snapshot.json",)
 """Handed over as credentials are, and none."""
 
+_CUT = "\u2026"
+"""Ends a text that Herald cut, perhaps in the middle of a secret, and perhaps in a unit that does not know it."""
+
 _WEBHOOK = re.compile(r"/webhooks/\d+/([^\s/?#]+)")
 
 _loaded: list[str] | None = None
 
 
 def mask(text: str) -> str:
-    """The text without any loaded credential and without anything that has the shape of a known token."""
+    """The text without any loaded credential, also one that is cut off, and without the shape of a known token."""
     for secret in _secrets():
         if secret in text:
             text = text.replace(secret, MASK)
+        if _CUT in text and not secret.startswith("http"):  # of a webhook's URL the token is a value by itself
+            text = _without_beginning(text, secret)
     return _SHAPES.sub(MASK, text)
+
+
+def _without_beginning(text: str, secret: str) -> str:
+    """The text without a beginning of the secret at which the text was cut."""
+    start = text.find(secret[:_SHORTEST])
+    while start >= 0:
+        pairs = zip(text[start : start + len(secret)], secret, strict=False)
+        end = start + sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+        if text.startswith(_CUT, end):
+            text = f"{text[:start]}{MASK}{text[end:]}"
+        start = text.find(secret[:_SHORTEST], start + 1)
+    return text
 
 
 def learn(folder: str) -> None:

@@ -86,6 +86,16 @@ def test_a_lost_event_is_found_after_the_next_reconnection(gateway: Herald) -> N
     assert sorted(_keys(gateway)) == sorted([f"discord:{lost}", f"discord:{seen}"])
 
 
+def test_what_is_said_in_a_thread_that_was_not_announced_is_found(gateway: Herald) -> None:
+    discord = gateway.discord
+    discord.trouble.hide("THREAD_CREATE")
+    thread = discord.thread(gateway.approver, gateway.demo, "silent")
+    said = [discord.say(gateway.approver, thread, text) for text in ("one", "two")]
+
+    gateway.tasks(2)
+    assert _keys(gateway) == [f"discord:{each}" for each in said]
+
+
 @pytest.mark.parametrize("trouble", ["reconnect", "abort", "close", "resumable"])
 def test_a_dropped_connection_is_resumed(gateway: Herald, trouble: str) -> None:
     discord = gateway.discord
@@ -118,6 +128,20 @@ def test_an_invalidated_session_loses_nothing(gateway: Herald) -> None:
 
     gateway.tasks(1)
     assert time.monotonic() - healed < 10  # two IDENTIFYs are 5 s apart
+    assert _keys(gateway) == [f"discord:{said}"]
+    assert discord.gateway().identifies == 2
+
+
+def test_a_session_that_is_forgotten_just_after_the_login_costs_one_wait(gateway: Herald) -> None:
+    discord = gateway.discord
+    healed = time.monotonic()
+    discord.trouble.forget_sessions()
+    discord.trouble.abort()
+    discord.wait_gone()
+    said = discord.say(gateway.approver, gateway.demo, "in between")
+
+    gateway.tasks(1)
+    assert time.monotonic() - healed < 7.5  # two IDENTIFYs are 5 s apart
     assert _keys(gateway) == [f"discord:{said}"]
     assert discord.gateway().identifies == 2
 

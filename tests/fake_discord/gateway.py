@@ -35,6 +35,8 @@ class Settings:
     close_after_hello: int = 0
     """Close code sent right after HELLO; 0: none."""
     allowed_intents: int = ~0
+    newest_told: bool = True
+    """Whether channels come with the id of their newest message."""
     identify_limit: int = 1000
     """One more than this many and the token is reset."""
     identify_interval: float = 0.0
@@ -234,7 +236,10 @@ class Gateway:
             "relationships": [], "_trace": [],
         })  # fmt: skip
         for guild in here:
-            session.give("GUILD_CREATE", world.guild_create(guild))
+            made = world.guild_create(guild)
+            if not self.settings.newest_told:
+                made = {**made, "channels": [{**each, "last_message_id": None} for each in made["channels"]]}
+            session.give("GUILD_CREATE", made)
         world.changes.note("gateway", act="ready", session=session.id)
 
     async def _resume(self, connection: Connection, data: Json) -> bool:

@@ -197,6 +197,14 @@ def test_a_wrong_name_is_answered_with_the_nearest(text: str, near: str) -> None
     assert near in misuse(text)
 
 
+@pytest.mark.parametrize("form", ["!{}", "!help {}", "!run {} it", "!push --{}", "!autonomy demo on {}"])
+def test_of_a_secret_in_a_wrong_word_no_part_is_repeated(form: str) -> None:
+    secret = f"sk-ant-api03-{'Canary42' * 12}"
+    meaning = read_message(form.format(secret), "demo", PROJECTS)
+    assert isinstance(meaning, Misuse)
+    assert "canary" not in meaning.text.lower()
+
+
 def test_a_blank_where_a_name_belongs_leads_to_the_quotes() -> None:
     assert "quotes" in misuse("!addproject a git@host:x Big Cat")
 

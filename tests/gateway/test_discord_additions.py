@@ -129,6 +129,15 @@ def test_a_permission_that_is_missing_is_said_first_and_then_it_goes_on(adding: 
     adding.assert_complete()
 
 
+@pytest.mark.parametrize("made", ["/guilds/.*/channels", "/channels/.*/webhooks"])
+def test_what_was_made_although_the_answer_was_an_error_is_not_made_again(adding: Adding, made: str) -> None:
+    discord, system = adding.discord, adding.herald.system
+    discord.wait(lambda: discord.webhooks(system), 30, "the webhook of the alarm")
+    discord.trouble.fault("POST", made, status=502, after=True)
+    adding.add()
+    adding.assert_complete()
+
+
 def test_a_key_that_the_remote_refuses_is_said_and_the_same_command_goes_on(adding: Adding) -> None:
     said = "git@example.org refused the key /etc/herald/credentials/git_ssh_key; add its .pub there"
     adding.herald.answers("Clone", error=["Failed", said])

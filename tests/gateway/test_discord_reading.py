@@ -256,6 +256,21 @@ def test_a_channel_that_herald_sees_for_the_first_time_begins_at_its_newest_mess
     assert texts(gateway) == ["after", "in the thread after"]
 
 
+def test_a_first_start_waits_until_it_is_known_where_a_channel_begins(herald: Herald) -> None:
+    discord = herald.discord
+    discord.say(herald.approver, herald.demo, "before")
+    discord.trouble.settings(newest_told=False)
+    discord.trouble.fault("GET", f"/channels/{herald.demo}/messages", status=503, times=2)
+    herald.start()
+    discord.say(herald.approver, herald.demo, "after")
+    herald.stop()
+    discord.say(herald.approver, herald.demo, "meanwhile")
+    herald.restart()
+
+    herald.tasks(2)
+    assert texts(herald) == ["after", "meanwhile"]
+
+
 def test_the_cursor_moves_with_the_record_and_never_before(gateway: Herald) -> None:
     discord = gateway.discord
     query = f"SELECT seen FROM cursors WHERE channel = '{gateway.demo}'"
@@ -321,6 +336,31 @@ def test_more_messages_than_can_wait_are_read_from_the_history(gateway: Herald) 
 
     gateway.tasks(231, 60)
     assert keys(gateway) == [f"discord:{each}" for each in (first, *new)]
+
+
+def test_more_messages_than_can_wait_for_the_disk_are_read_from_the_history(gateway: Herald) -> None:
+    discord = gateway.discord
+    with locked(gateway):
+        said = [discord.say(gateway.approver, gateway.demo, f"new {number}") for number in range(230)]
+
+    gateway.tasks(230, 60)
+    assert keys(gateway) == [f"discord:{each}" for each in said]
+    assert (discord.gateway().identifies, discord.gateway().resumes) == (1, 0)
+
+
+def test_a_message_that_is_overtaken_by_a_later_one_is_taken_without_a_look_into_the_history(
+    gateway: Herald,
+) -> None:
+    discord = gateway.discord
+    discord.trouble.hold("MESSAGE_CREATE")
+    said = [discord.say(gateway.approver, gateway.demo, text) for text in ("a", "b", "c")]
+    read = len(discord.requests("GET", "/messages"))
+    discord.trouble.release("reversed")
+
+    gateway.tasks(3, 10)
+
+    assert keys(gateway) == [f"discord:{each}" for each in reversed(said)]
+    assert len(discord.requests("GET", "/messages")) == read
 
 
 # Late messages

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from herald import masking
 from herald.masking import MASK, mask
 from tests.shared.staging import SOURCES
 
@@ -133,3 +134,16 @@ def test_a_long_text_is_masked_in_time_that_grows_with_it() -> None:
     )
 
     mask(text)
+
+
+def test_of_a_loaded_credential_that_was_cut_off_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    token, url = secrets.token_hex(30), f"https://chat.example.org/api/webhooks/1/{secrets.token_hex(30)}"
+    monkeypatch.setattr(masking, "_loaded", [])
+    masking.learn_value(token)
+    masking.learn_value(url)
+
+    assert mask(f"create a file: {token[:40]}…") == f"create a file: {MASK}…"
+    assert mask(f"{token[:8]}…\n{token[:59]}… and {token}") == f"{MASK}…\n{MASK}… and {MASK}"
+    assert mask(f"see {url[:60]}…") == f"see {url[:40]}{MASK}…"
+    assert mask("see https://chat.example.org/… and more…") == "see https://chat.example.org/… and more…"
+    assert mask(f"a commit {token[:12]}") == f"a commit {token[:12]}"

@@ -37,6 +37,7 @@ from herald_gateway.discord_chat import addition, channels
 from herald_gateway.discord_chat.addition import Addition
 from herald_gateway.discord_chat.link import Link
 from herald_gateway.discord_chat.pictures import Pictures, picture_of
+from herald_gateway.discord_chat.sending import Wire
 from herald_gateway.discord_chat.webhooks import FORBIDDEN, LONGEST_NAME, Webhooks, name_for
 
 _CLONE_DEADLINE = 2400.0
@@ -67,10 +68,13 @@ T = TypeVar("T")
 class Additions:
     """What the commands about projects in Discord do."""
 
-    def __init__(self, database: Database, link: Link, webhooks: Webhooks, snapshot: Current, folder: str) -> None:
+    def __init__(
+        self, database: Database, link: Link, wire: Wire, webhooks: Webhooks, snapshot: Current, folder: str
+    ) -> None:
         """`folder` keeps the pictures of agents until they are set."""
         self._database = database
         self._link = link
+        self._wire = wire
         self._webhooks = webhooks
         self._snapshot = snapshot
         self._pictures = Pictures(folder)
@@ -195,9 +199,9 @@ class Additions:
             return this
         if this.existing:
             raise Conflict("the channel that was named is gone; name another one")
-        made = await channels.create_private(guild, this.name, this.agent, settings)
-        _check_free(settings, this.name, str(made.channel.id))
-        this = this._replace(channel=str(made.channel.id))
+        made = await channels.create_private(self._wire, guild, this.name, this.agent, settings)
+        _check_free(settings, this.name, made.channel)
+        this = this._replace(channel=made.channel)
         await self._save(this)
         done.append(f"<#{this.channel}> is its channel, private to Herald and the project's people")
         if made.absent:

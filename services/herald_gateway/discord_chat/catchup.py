@@ -78,17 +78,27 @@ class CatchUp:
         if cursor is None and (not where.parent or where.parent in fresh):
             fresh.add(where.channel)
             newest = found.last or await self._newest(client, where)
-            self._cursors.begin(where.channel, newest or where.channel)
+            if newest is not None:
+                self._cursors.begin(where.channel, newest or where.channel)
             return False
         start = cursor.seen if cursor is not None else self._reading.first_of(where, found.last or where.channel)
         return found.always or not found.last or found.last > start
 
-    async def _newest(self, client: discord.Client, where: Where) -> int:
-        channel = client.get_partial_messageable(where.channel, guild_id=where.guild)
-        with contextlib.suppress(discord.HTTPException, *_TRANSIENT):
-            async with asyncio.timeout(_PAGE_DEADLINE):
-                return max([message.id async for message in channel.history(limit=1)], default=0)
-        return 0
+    async def _newest(self, client: discord.Client, where: Where) -> int | None:
+        """The newest message, 0 where there is none; None: Herald may not see it. Asks until there is an answer: who
+        begins without one takes what was said before Herald came."""
+        channel, pause = client.get_partial_messageable(where.channel, guild_id=where.guild), _FIRST_PAUSE
+        while True:
+            try:
+                async with asyncio.timeout(_PAGE_DEADLINE):
+                    return max([message.id async for message in channel.history(limit=1)], default=0)
+            except _TRANSIENT as error:
+                journal.notice(f"where channel {where.channel} begins is asked again soon: {error!r}")
+            except discord.HTTPException as error:
+                if error.status != 429:
+                    return None
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _group(self, client: discord.Client, name: str, found: list[_Found], places: asyncio.Semaphore) -> None:
         """Read the channels of one line, until nothing is missing."""
@@ -154,7 +164,11 @@ class CatchUp:
         """Every text channel that Herald may read, and the threads in them."""
         found: dict[int, _Found] = {}
         for guild in client.guilds:
-            readable = {each.id: each for each in guild.text_channels if _is_readable(each, guild)}
+            readable = {
+                each.id: each
+                for each in guild.text_channels
+                if self._is_herald(each.id) or _is_readable(each, guild)  # the former is asked for in any case
+            }
             for channel in readable.values():
                 always = self._is_herald(channel.id)
                 found[channel.id] = _Found(Where(guild.id, channel.id), channel.last_message_id or 0, always)

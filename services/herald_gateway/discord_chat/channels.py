@@ -14,7 +14,9 @@ from herald.errors import Conflict, Denied, HeraldError, Invalid, NotFound, Unav
 from herald.people import role_of
 from herald.snapshot import Snapshot
 from herald_gateway.discord_chat.rest import Refused
+from herald_gateway.discord_chat.sending import Wire
 from herald_gateway.discord_chat.webhooks import sure
+from herald_gateway.rendering import render_line
 
 _LONGEST_NAME = 100
 _NEEDED = {
@@ -39,9 +41,9 @@ _MOST_CHANNELS = 30013
 
 
 class Made(NamedTuple):
-    """A channel, whether it is a new one, and the people who may see it but are not in the server."""
+    """The id of a channel, whether it is a new one, and the people who may see it but are not in the server."""
 
-    channel: discord.TextChannel
+    channel: str
     new: bool
     absent: tuple[str, ...] = ()
 
@@ -95,7 +97,7 @@ async def existing(guild: discord.Guild, words: str) -> discord.TextChannel:
     if not found:
         near = difflib.get_close_matches(wanted, [each.name for each in channels], 1)
         hint = f"; the nearest is #{near[0]}" if near else ""
-        raise NotFound(f"there is no text channel {words[:60]} in {guild.name} that Herald can see{hint}")
+        raise NotFound(f"there is no text channel {render_line(words, 60)} in {guild.name} that Herald can see{hint}")
     return found[0]
 
 
@@ -111,15 +113,16 @@ async def find_marked(guild: discord.Guild, project: str) -> discord.TextChannel
     return min(marked, key=lambda each: each.id, default=None)
 
 
-async def create_private(guild: discord.Guild, project: str, agent: str, settings: Snapshot) -> Made:
+async def create_private(wire: Wire, guild: discord.Guild, project: str, agent: str, settings: Snapshot) -> Made:
     """The project's private channel, found again or made: for the bot and the project's people alone.
 
-    Raises Denied, Conflict, Unavailable.
+    It is asked for once: discord.py itself would ask again after a 5xx, and there might be two. Raises Denied,
+    Conflict, Unavailable.
     """
     found = await find_marked(guild, project)
     if found is not None:
-        return Made(found, new=False)
-    overwrites: dict[discord.Role | discord.Member | discord.Object, discord.PermissionOverwrite] = {
+        return Made(str(found.id), new=False)
+    overwrites: dict[discord.Role | discord.Member, discord.PermissionOverwrite] = {
         guild.default_role: discord.PermissionOverwrite(view_channel=False)
     }
     held = None if guild.me is None else guild.me.guild_permissions
@@ -134,12 +137,12 @@ async def create_private(guild: discord.Guild, project: str, agent: str, setting
     if guild.me is not None:
         overwrites[guild.me] = _allowed(_OF_THE_BOT, held)
     topic = f"{marker_of(project)}. A plain message here is a task for {agent}."
+    body = {
+        "name": slug_of(agent) or project, "type": discord.ChannelType.text.value, "topic": topic,
+        "permission_overwrites": [_written(who, what) for who, what in overwrites.items()],
+    }  # fmt: skip
     try:
-        made = await sure(
-            lambda: guild.create_text_channel(
-                slug_of(agent) or project, overwrites=overwrites, topic=topic, reason=f"Herald adds {project}"
-            )
-        )
+        made = await sure(lambda: wire.make_channel(str(guild.id), body))
     except Refused as refusal:
         raise _reason(refusal, guild) from refusal
     return Made(made, new=True, absent=tuple(absent))
@@ -164,6 +167,12 @@ def _allowed(permissions: Iterable[str], held: discord.Permissions | None) -> di
     """An overwrite that allows these, as far as the bot has them: it cannot give away what it lacks."""
     given = {name: True for name in permissions if held is None or held.administrator or getattr(held, name)}
     return discord.PermissionOverwrite(**given)
+
+
+def _written(who: discord.Role | discord.Member, what: discord.PermissionOverwrite) -> dict[str, str | int]:
+    allow, deny = what.pair()
+    kind = 0 if isinstance(who, discord.Role) else 1
+    return {"id": str(who.id), "type": kind, "allow": str(allow.value), "deny": str(deny.value)}
 
 
 async def _member(guild: discord.Guild, person: str) -> discord.Member | None:

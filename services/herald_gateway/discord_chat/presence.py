@@ -64,7 +64,7 @@ class DiscordChat:
         self._slash = Slash(link, snapshot, intake, self._deferred, self._attachments)
         self._alarm = Alarm(link, snapshot)
         self._check = Check(link, snapshot, self._slash.refused)
-        self.additions = Additions(database, link, hooks, snapshot, os.path.join(service.state, "pictures"))
+        self.additions = Additions(database, link, wire, hooks, snapshot, os.path.join(service.state, "pictures"))
         self._supervision = Supervision(
             link, self, CatchUp(snapshot, self._cursors, self._reading), Budget(database), outbox, snapshot, token
         )

@@ -97,16 +97,22 @@ class Reading:
 
     async def heard(self, message: discord.Message) -> None:
         """A message came over the gateway."""
+        if isinstance(message.channel, discord.PartialMessageable):
+            self._leave_to_history(self.line(str(message.channel.id)))  # of a thread or server not announced yet
+            return
         line = self.line(self.name_of(where_of(message)))
         if len(line.waiting) >= _MOST_WAITING:
-            if not line.held:
-                self._again()
-            line.leave_to_history()
+            self._leave_to_history(line)
             return
         line.waiting.append(message)
         if not line.held and not line.lock.locked():
             async with line.lock:
                 await self.drain(line)
+
+    def _leave_to_history(self, line: Line) -> None:
+        if not line.held:
+            self._again()
+        line.leave_to_history()
 
     async def drain(self, line: Line) -> None:
         """Take what waits. Its lock is held."""

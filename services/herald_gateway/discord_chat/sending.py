@@ -128,6 +128,14 @@ class Wire:
         body = {"name": name, "auto_archive_duration": 1440}
         await self._call("POST", f"/channels/{channel}/messages/{message}/threads", f"thread {channel}", body)
 
+    async def make_channel(self, server: str, body: Json) -> str:
+        """A channel in a server; returns its id."""
+        answer = await self._call("POST", f"/guilds/{server}/channels", f"channels {server}", body)
+        try:
+            return str(int(answer["id"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise Ambiguous(f"the answer of Discord is no channel: {error!r}") from error
+
     def _session_of(self, client: discord.Client) -> aiohttp.ClientSession:
         """A session over the connections of the client, which closes them."""
         if self._session is None or self._session[0] is not client:

@@ -90,7 +90,7 @@ class Vigil:
         if not ws.open:
             self._pinged_at = None
             self._closed_at = self._closed_at or now
-            if now - max(self._closed_at, client.opened_at) > _REOPENING:
+            if not client.waits and now - max(self._closed_at, client.opened_at) > _REOPENING:
                 raise Stuck(f"the gateway cannot be opened again: no answer for {_REOPENING:.0f} s")
             return
         self._closed_at = None

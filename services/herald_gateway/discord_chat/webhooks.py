@@ -156,10 +156,11 @@ class Webhooks:
         name = name_for(project)
         try:
             channel = await _channel(client, project.channel)
-            ours = [each for each in await sure(channel.webhooks) if is_own(each, client) and each.token]
+            ours = await _ours(channel, client)
             kept = await self._kept(project, ours, name, avatar)
             if kept is None:
                 kept = await sure(lambda: channel.create_webhook(name=name, avatar=avatar, reason="Herald"))
+                ours = await _ours(channel, client)  # two, where discord.py asked again after a 5xx
             hook = self._write_down(project, kept)
             for each in ours:
                 if each.id != kept.id:
@@ -237,6 +238,11 @@ async def sure(call: Callable[[], Awaitable[T]]) -> T:
         return await attempt(call)
     except Ambiguous as error:
         raise Unavailable(str(error)) from error
+
+
+async def _ours(channel: discord.TextChannel, client: discord.Client) -> list[discord.Webhook]:
+    """Those in a channel that this application made."""
+    return [each for each in await sure(channel.webhooks) if is_own(each, client) and each.token]
 
 
 def is_own(webhook: discord.Webhook, client: discord.Client) -> bool:
