@@ -54,3 +54,13 @@ def test_a_crash_that_was_posted_by_it_is_not_posted_again(herald: Herald) -> No
     herald.posted(herald.system, missing.text)
     assert [each["text"] for each in posts()] == [already.text, missing.text]
     assert not any(already.text in each.text for each in herald.discord.posts(herald.system))
+
+
+def test_it_is_one_also_when_the_answer_to_its_making_was_an_error(herald: Herald) -> None:
+    herald.discord.trouble.fault("POST", rf"/channels/{herald.system}/webhooks", status=502, after=True)
+    herald.start()
+    path = herald.bus.root / "state" / "gateway" / "alert-webhook"
+    wait_for(path.exists)
+
+    (hook,) = herald.discord.webhooks(herald.system)
+    assert path.read_text().endswith(f"/webhooks/{hook.id}/{hook.token}")

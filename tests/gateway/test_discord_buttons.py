@@ -51,7 +51,6 @@ def test_the_buttons_of_a_card_vote_on_it(gateway: Herald, button: str, vote: st
     [
         ("operator", "needs the right approver in demo; you have operator"),
         ("reader", "needs the right approver in demo; you have reader"),
-        ("stranger", "You have no right here."),
     ],
 )
 def test_who_may_not_vote_is_told_so_alone(gateway: Herald, role: str, words: str) -> None:
@@ -59,6 +58,16 @@ def test_who_may_not_vote_is_told_so_alone(gateway: Herald, role: str, words: st
 
     assert words in press(gateway, getattr(gateway, role), shown, APPROVE)
     assert gateway.calls("Vote") == []
+
+
+def test_a_stranger_who_presses_gets_no_answer(gateway: Herald) -> None:
+    shown, discord = card(gateway), gateway.discord
+    pressed = discord.click(gateway.stranger, shown.id, APPROVE)
+    press(gateway, gateway.reader, shown, APPROVE)  # which comes later and is answered
+
+    assert discord.interaction(pressed).acked == 0
+    assert gateway.calls("Vote") == []
+    assert gateway.journal().count(f"discord:{gateway.stranger} has no right here") == 1
 
 
 def test_a_card_from_before_a_restart_can_be_voted_on(gateway: Herald) -> None:

@@ -6,6 +6,7 @@ It is left in a file beside the database. Found again in the channel or made ane
 import asyncio
 import contextlib
 import os
+from functools import partial
 
 import discord
 
@@ -15,7 +16,7 @@ from herald.snapshot import Current
 from herald_gateway.discord_chat.book import Address, learn, url_of
 from herald_gateway.discord_chat.link import Link
 from herald_gateway.discord_chat.rest import Refused
-from herald_gateway.discord_chat.webhooks import is_own, sure
+from herald_gateway.discord_chat.webhooks import ours_in, sure
 
 NAME = "Herald"
 
@@ -58,9 +59,13 @@ class Alarm:
         channel = client.get_channel(number) or await sure(lambda: client.fetch_channel(number))
         if not isinstance(channel, discord.TextChannel):
             return ""
-        there = await sure(channel.webhooks)
-        own = next((each for each in there if each.token and is_own(each, client)), None)
-        hook = await sure(lambda: channel.create_webhook(name=NAME, reason="Herald")) if own is None else own
+        ours = await ours_in(channel, client)
+        if not ours:
+            await sure(lambda: channel.create_webhook(name=NAME, reason="Herald"))
+            ours = await ours_in(channel, client)  # two, where discord.py asked again after a 5xx
+        hook, *more = ours
+        for each in more:
+            await sure(partial(each.delete, reason="Herald"))
         return url_of(Address(str(hook.id), str(hook.token)), api)
 
     def _leave(self, url: str) -> None:

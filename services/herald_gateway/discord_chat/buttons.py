@@ -53,8 +53,11 @@ class Buttons:
         custom_id = str(data.get("custom_id", ""))
         if interaction.type is not discord.InteractionType.component or not custom_id.startswith(f"{_PREFIX}:"):
             return
-        refusal = interactions.refusal_of(self._snapshot.get(), interaction)
-        if refusal:
+        snapshot = self._snapshot.get()
+        refusal = interactions.refusal_of(snapshot, interaction)
+        if refusal == interactions.NO_RIGHT:
+            await interactions.ignore(self._inbox, snapshot, interaction, custom_id)
+        elif refusal:
             await interactions.answer_at_once(interaction, refusal)
         elif await interactions.give_sign(interaction, ephemeral=True):
             await self._carry_out(interaction, custom_id.split(":")[1:])

@@ -119,7 +119,8 @@ async def _servers(client: discord.Client, snapshot: Snapshot) -> list[Finding]:
         if wanted and str(guild.id) != wanted:
             continue
         needed = _NEEDED | _FOR_AGENTS | _FOR_NEW_PROJECTS
-        missing = _missing((await _me(client, guild)).guild_permissions, needed)
+        me = await _me(client, guild)
+        missing = [] if me is None else _missing(me.guild_permissions, needed)
         if missing:
             problem = f"for !addproject the bot lacks {', '.join(missing)}"
             remedy = f"Server Settings, Roles, the bot's role; or {invite}"
@@ -156,7 +157,8 @@ async def _channel(client: discord.Client, place: _Place) -> tuple[discord.TextC
     if not isinstance(channel, discord.TextChannel):
         problem = f"{place.channel} is no text channel"
         return None, [Finding(place=named, problem=problem, remedy=f"set {place.where} to one, then !reload")]
-    missing = _missing(channel.permissions_for(await _me(client, channel.guild)), place.permissions)
+    me = await _me(client, channel.guild)
+    missing = [] if me is None else _missing(channel.permissions_for(me), place.permissions)
     if not missing:
         return channel, []
     shown = f"#{channel.name} in {channel.guild.name} ({place.name})"
@@ -177,12 +179,19 @@ async def _look_for(client: discord.Client, place: _Place) -> tuple[str, str]:
     return f"there is no channel {place.channel} where the bot is", f"set {place.where} to another, then !reload"
 
 
-async def _me(client: discord.Client, guild: discord.Guild) -> discord.Member:
-    """The bot as a member of a server. Raises Unavailable."""
+async def _me(client: discord.Client, guild: discord.Guild) -> discord.Member | None:
+    """The bot as a member of a server; None: the server, which can't be Discord's own, keeps no account of it.
+
+    Raises Unavailable.
+    """
     own = client.user.id if client.user else 0
     try:
         return guild.me or await attempt(lambda: guild.fetch_member(own), _LINK_WITHIN)
-    except (Ambiguous, Refused) as error:
+    except Refused as error:
+        if error.status == 404:
+            return None
+        raise Unavailable(f"Discord does not tell what the bot may do in {guild.name}: {error}") from error
+    except Ambiguous as error:
         raise Unavailable(f"Discord does not tell what the bot may do in {guild.name}: {error}") from error
 
 

@@ -82,6 +82,21 @@ def refusal_of(snapshot: Snapshot, interaction: discord.Interaction) -> str:
     return "" if role_of(snapshot, author, project_of(snapshot, origin_of(interaction))) else NO_RIGHT
 
 
+async def ignore(inbox: Inbox, snapshot: Snapshot, interaction: discord.Interaction, text: str) -> None:
+    """A stranger gets no answer, here as elsewhere; Discord says by itself that nobody responds. The inbox notes it."""
+    origin = origin_of(interaction)
+    await inbox.take(
+        Message(
+            key=f"interaction:{interaction.id}",
+            project=project_of(snapshot, origin),
+            author=author_of(interaction),
+            name=interaction.user.display_name,
+            text=text,
+            origin=origin,
+        )
+    )
+
+
 async def answer_at_once(interaction: discord.Interaction, text: str) -> None:
     """The whole answer, seen by the one who used it alone."""
     try:

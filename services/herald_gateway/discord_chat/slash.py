@@ -83,6 +83,9 @@ class Slash:
         name, options = _subcommand(interaction)
         command = TABLE.get(name)
         refusal = interactions.refusal_of(snapshot, interaction)
+        if refusal == interactions.NO_RIGHT:
+            await interactions.ignore(self._inbox, snapshot, interaction, f"!{name}")
+            return
         if refusal or command is None:
             await interactions.answer_at_once(interaction, refusal or "Herald does not know this command any more.")
             return

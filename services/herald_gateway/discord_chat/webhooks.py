@@ -142,7 +142,7 @@ class Webhooks:
             client = await self._link.client()
             try:
                 found = await sure(lambda: client.fetch_webhook(int(address.id)))
-                known = (is_own(found, client), str(found.channel_id or ""))
+                known = (_is_own(found, client), str(found.channel_id or ""))
             except Refused:  # another server's, or one that we may not see: it can be posted to all the same
                 known = (False, "")
             self._own[address.id] = known
@@ -156,11 +156,11 @@ class Webhooks:
         name = name_for(project)
         try:
             channel = await _channel(client, project.channel)
-            ours = await _ours(channel, client)
+            ours = await ours_in(channel, client)
             kept = await self._kept(project, ours, name, avatar)
             if kept is None:
                 kept = await sure(lambda: channel.create_webhook(name=name, avatar=avatar, reason="Herald"))
-                ours = await _ours(channel, client)  # two, where discord.py asked again after a 5xx
+                ours = await ours_in(channel, client)  # two, where discord.py asked again after a 5xx
             hook = self._write_down(project, kept)
             for each in ours:
                 if each.id != kept.id:
@@ -240,13 +240,13 @@ async def sure(call: Callable[[], Awaitable[T]]) -> T:
         raise Unavailable(str(error)) from error
 
 
-async def _ours(channel: discord.TextChannel, client: discord.Client) -> list[discord.Webhook]:
-    """Those in a channel that this application made."""
-    return [each for each in await sure(channel.webhooks) if is_own(each, client) and each.token]
+async def ours_in(channel: discord.TextChannel, client: discord.Client) -> list[discord.Webhook]:
+    """The webhooks in a channel that this application made, oldest first. Raises Refused, Unavailable."""
+    found = [each for each in await sure(channel.webhooks) if _is_own(each, client) and each.token]
+    return sorted(found, key=lambda each: each.id)
 
 
-def is_own(webhook: discord.Webhook, client: discord.Client) -> bool:
-    """Whether this application made it."""
+def _is_own(webhook: discord.Webhook, client: discord.Client) -> bool:
     return webhook.user is not None and client.user is not None and webhook.user.id == client.user.id
 
 
