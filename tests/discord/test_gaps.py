@@ -96,6 +96,18 @@ def test_what_is_said_in_a_thread_that_was_not_announced_is_found(gateway: Heral
     assert _keys(gateway) == [f"discord:{each}" for each in said]
 
 
+def test_a_look_into_the_history_that_is_cut_short_by_the_next_one_holds_up_nothing(gateway: Herald) -> None:
+    discord = gateway.discord
+    discord.trouble.hide("THREAD_CREATE")
+    said = []
+    for number in range(30):
+        thread = discord.thread(gateway.approver, gateway.demo, f"silent {number}")
+        said += [discord.say(gateway.approver, thread, text) for text in ("one", "two")]
+
+    gateway.tasks(60, 15)
+    assert set(_keys(gateway)) == {f"discord:{each}" for each in said}
+
+
 @pytest.mark.parametrize("trouble", ["reconnect", "abort", "close", "resumable"])
 def test_a_dropped_connection_is_resumed(gateway: Herald, trouble: str) -> None:
     discord = gateway.discord

@@ -87,7 +87,7 @@ def test_what_was_taken_back_while_herald_was_away_is_withdrawn(gateway: Herald)
     gateway.kill()
     gateway.restart()
     settle(gateway)
-    assert len(gateway.calls("Vote")) == 2
+    assert len({each["key"] for each in gateway.calls("Vote")}) == 2  # one may be handed in again after the kill
 
 
 @pytest.mark.parametrize("new", [UP, DOWN])

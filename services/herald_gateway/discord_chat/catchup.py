@@ -16,6 +16,7 @@ import discord
 from herald import journal
 from herald.snapshot import Current
 from herald_gateway.discord_chat.attachments import LostConnection
+from herald_gateway.discord_chat.client import unblock
 from herald_gateway.discord_chat.cursors import Cursors
 from herald_gateway.discord_chat.reading import Reading, Where
 from herald_gateway.lanes import insist
@@ -94,6 +95,7 @@ class CatchUp:
                     return max([message.id async for message in channel.history(limit=1)], default=0)
             except _TRANSIENT as error:
                 journal.notice(f"where channel {where.channel} begins is asked again soon: {error!r}")
+                unblock(client)
             except discord.HTTPException as error:
                 if error.status != 429:
                     return None
@@ -112,6 +114,7 @@ class CatchUp:
                         await self._read(client, found)
                 except (*_TRANSIENT, LostConnection) as error:
                     journal.notice(f"the history is read again soon: {type(error).__name__}: {error}")
+                    unblock(client)
                     await asyncio.sleep(pause)
                     pause = min(2 * pause, _LONGEST_PAUSE)
                     continue

@@ -192,6 +192,14 @@ def point_at(server: Discord) -> str:
     return server.api or server.gateway
 
 
+def unblock(client: discord.Client) -> None:
+    """For after a call of discord.py was cancelled, which may leave shut what others wait for: the global limit, or the
+    bucket of its route. Let through too early, they are told by Discord to wait."""
+    http = client.http
+    http._global_over.set()  # noqa: SLF001 - nothing else opens it
+    http._buckets.clear()  # noqa: SLF001 - made anew as they are needed
+
+
 def _is_told(record: logging.LogRecord) -> bool:
     """Not that the gateway is late: where discord.py counts wrongly it says so of one that is fast; see `latency`."""
     return not str(record.msg).startswith("Can't keep up")

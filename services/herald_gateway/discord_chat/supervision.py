@@ -16,7 +16,7 @@ from herald.errors import HeraldError, Unavailable
 from herald.snapshot import Current
 from herald.snapshot import Discord as Server
 from herald_gateway.discord_chat.budget import Budget, Exhausted
-from herald_gateway.discord_chat.client import HeraldClient, Listener, point_at
+from herald_gateway.discord_chat.client import HeraldClient, Listener, point_at, unblock
 from herald_gateway.discord_chat.link import Link
 from herald_gateway.discord_chat.refusal import refusal_in, words_of
 from herald_gateway.discord_chat.vigil import Stuck, Vigil
@@ -261,6 +261,8 @@ class _Attempt:
                 for each in work:
                     each.cancel()
                 await asyncio.wait(work)
+            if work[0].cancelled():
+                unblock(self._client)
 
     async def _act(self) -> None:
         """What others do after every READY and RESUMED, one after the other; again after a while if one failed."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from aiohttp import ClientError
 
-from herald_gateway.discord_chat.client import HeraldClient
+from herald_gateway.discord_chat.client import HeraldClient, unblock
 from herald_gateway.discord_chat.rest import cut_short
 
 _TICK = 0.5
@@ -75,11 +75,9 @@ class Vigil:
             raise Stuck(f"no READY within {_GREETING:.0f} s", reached=True)
 
     def _let_through(self) -> None:
-        """A call that waits for the end of a global rate limit keeps all others waiting; ended by its deadline it would
-        keep them for ever. Let through too early, they are told again to wait."""
         if cut_short() != self._cut_short:
             self._cut_short = cut_short()
-            self._client.http._global_over.set()  # noqa: SLF001 - nothing else opens it
+            unblock(self._client)
 
     async def _feel(self) -> None:
         """Look for signs of life in the gateway's connection, and end it when it is dead: it is resumed then."""
