@@ -154,4 +154,4 @@ def test_a_message_of_more_than_a_day_ago_is_asked_about(herald: Herald, seen: s
         herald.stop()
         herald.restart()
         herald.delivered()
-        assert len(herald.calls("Enqueue")) == 2
+        assert len({each["key"] for each in herald.calls("Enqueue")}) == 2  # one may be handed in again after the stop

@@ -17,6 +17,9 @@ DEADLINE = 15.0
 T = TypeVar("T")
 
 
+_CLOSED = "Session is closed"
+"""What aiohttp says when the client was given up before the call began."""
+
 _cut_short = 0
 
 
@@ -60,3 +63,7 @@ async def attempt(call: Callable[[], Awaitable[T]], deadline: float = DEADLINE) 
         raise Ambiguous(f"Discord did not answer within {deadline:.0f} s") from error
     except (aiohttp.ClientError, OSError) as error:
         raise Ambiguous(f"the connection to Discord broke off: {error or type(error).__name__}") from error
+    except RuntimeError as error:
+        if str(error) != _CLOSED:
+            raise
+        raise Unavailable("the connection to Discord is being made anew") from error
