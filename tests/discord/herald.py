@@ -111,6 +111,13 @@ class Herald:
         self.bus.script(names.WORKER, self.script)
 
     def calls(self, method: str) -> list[dict[str, Any]]:
+        """What the worker was asked for: a key that came again, as after a kill, is the same to it."""
+        known: dict[str, dict[str, Any]] = {}
+        for number, each in enumerate(self.every_call(method)):
+            known.setdefault(each.get("key") or str(number), each)
+        return list(known.values())
+
+    def every_call(self, method: str) -> list[dict[str, Any]]:
         """The calls that the worker got; one that is just being written is not among them."""
         ledger = self.bus.root / names.WORKER / "calls.jsonl"
         written, _, _ = ledger.read_bytes().rpartition(b"\n") if ledger.exists() else (b"", b"", b"")
@@ -118,14 +125,8 @@ class Herald:
 
     def tasks(self, count: int, seconds: float = 30.0) -> list[dict[str, Any]]:
         """What was enqueued, once there are so many; a key that came again is the same task."""
-        self.discord.wait(lambda: len(self._tasks()) >= count, seconds, f"{count} tasks")
-        return list(self._tasks().values())
-
-    def _tasks(self) -> dict[str, dict[str, Any]]:
-        found: dict[str, dict[str, Any]] = {}
-        for each in self.calls("Enqueue"):
-            found.setdefault(each["key"], each)
-        return found
+        self.discord.wait(lambda: len(self.calls("Enqueue")) >= count, seconds, f"{count} tasks")
+        return self.calls("Enqueue")
 
     def post(self, text: str, key: str, kind: str = "answer", project: str = "demo", **rest: Any) -> None:
         """The worker posts."""
