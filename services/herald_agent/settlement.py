@@ -79,7 +79,7 @@ def take(git: Git, going: Going, notes: list[str], *, auto_commit: bool) -> bool
 
 def put_at_rest(git: Git, going: Going, notes: list[str], *, cut_off: bool) -> None:
     """Remove the worktree, or put back what was checked out; `cut_off`: a checkout has to be completed first."""
-    if going.mode == "worktree":
+    if going.mode == "own":
         if git.attempt("worktree", "remove", "--force", "--force", "--", going.folder, deadline=_LONG).code != 0:
             process.remove_tree(going.folder)
             registered = os.path.join(git_folder(going.clone), "worktrees", os.path.basename(going.folder))

@@ -73,9 +73,9 @@ def open_workspace(project: Project, repository: Repository, branch: str, base: 
     recover(project, repository, record, go_on=(branch, base))
     repository.require_rest()
     going = _plan(project, repository, record, branch, base, title)
-    if going.mode == "worktree":
+    if going.mode == "own":
         going = _place(repository, going)
-    record.begin(going, ready=going.mode == "worktree" and os.path.isdir(going.folder))
+    record.begin(going, ready=going.mode == "own" and os.path.isdir(going.folder))
     workspace = Workspace(repository, project, record, going)
     try:
         workspace.set_up()
@@ -100,7 +100,7 @@ def recover(project: Project, repository: Repository, record: Record, go_on: tup
         journal.warning(f"a killed run worked in {going.clone}, look there", project=project.name)
         record.end()
         return
-    same = going.branch == record.continued(*go_on) and going.mode == project.workspace == "worktree"
+    same = going.branch == record.continued(*go_on) and going.mode == project.workspace == "own"
     if same and record.ready and os.path.isdir(going.folder):
         settlement.clear_locks(going)
         end_unfinished(repository.git.at(going.folder), settlement.git_folder(going.folder))
@@ -124,7 +124,7 @@ def _plan(project: Project, repository: Repository, record: Record, asked: str, 
             number += 1
             branch = f"{asked}-{number}"
             head = git.head_of(branch)
-    if project.workspace == "worktree":
+    if project.workspace == "own":
         place, back = os.path.join(folder("worktrees", project.name), folder_name(branch)), ""
     else:
         place, back = repository.folder, _back(repository)

@@ -119,7 +119,7 @@ def _project(source: project_file.Project, remote: str) -> Project:
         channel=keys.discord_channel_id or "",
         agent_name=keys.agent_name or "",
         enabled=keys.enabled,
-        workspace=keys.workspace,
+        workspace="path" if keys.workspace == "path" else "own",
         auto_commit=keys.git.auto_commit,
         push_requires_approval=keys.git.push_requires_approval,
         branch_prefix=keys.git.branch_prefix or f"agent/{keys.name}",
@@ -130,6 +130,11 @@ def _project(source: project_file.Project, remote: str) -> Project:
         threads=keys.threads,
         compose_path=keys.deploy.compose_path or "",
         auto_deploy_on_push=keys.deploy.auto_deploy_on_push,
+        workspace_files=keys.workspace_files,
+        fsck_accept=keys.git.fsck.accept,
+        submodules_init=keys.git.submodules.init,
+        submodules_push=keys.git.submodules.push,
+        lfs_get=keys.git.lfs.get,
     )
 
 

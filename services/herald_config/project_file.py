@@ -12,15 +12,43 @@ from herald_config.values import (
     BranchPrefix,
     ComposePath,
     CronLine,
+    FsckId,
     Identifier,
     OneLine,
     PathInProject,
     ProjectName,
+    PushAddress,
     Remote,
+    Selection,
     Timezone,
     WebAddress,
     WebhookAddress,
 )
+
+
+class Fsck(Section):
+    """What `git fsck` may find in the remote's history."""
+
+    accept: tuple[FsckId, ...] = Field(
+        default=(), description="Ids of messages that are let through besides those that do no harm"
+    )
+
+
+class Submodules(Section):
+    """Repositories inside the repository."""
+
+    init: Selection | None = Field(
+        default=None, description="all, none, or a list of paths; default: those that the project's clone has"
+    )
+    push: bool = Field(default=False, description="Push commits of submodules before the branch that needs them")
+
+
+class Lfs(Section):
+    """Large files that git-lfs keeps outside the repository."""
+
+    get: Selection = Field(
+        default=("none",), description="What is fetched into the workspace: none (pointers), all, or a list of globs"
+    )
 
 
 class Git(Section):
@@ -36,6 +64,12 @@ class Git(Section):
     remote: Remote | None = Field(
         default=None, description="URL or absolute path; default: origin of the clone, read once"
     )
+    push_url: Annotated[PushAddress | None, LATER] = Field(
+        default=None, description="Where branches are pushed to; default: what the clone says, else the remote"
+    )
+    fsck: Annotated[Fsck, LATER] = Field(default=Fsck(), description="Checks of the remote's history")
+    submodules: Annotated[Submodules, LATER] = Field(default=Submodules(), description="Repositories inside this one")
+    lfs: Annotated[Lfs, LATER] = Field(default=Lfs(), description="Files that git-lfs keeps")
 
 
 class ScheduleEntry(Section):
@@ -90,7 +124,13 @@ class ProjectFile(Section):
     )
     enabled: bool = Field(default=True, description="false: no task is taken")
     timezone: Annotated[Timezone | None, LATER] = Field(default=None, description="Default: the one of herald.yaml")
-    workspace: Literal["path", "worktree"] = Field(default="path", description="Work in the clone itself, or beside it")
+    workspace: Literal["path", "own", "worktree"] = Field(
+        default="path",
+        description="Where the agent works: the project's folder, or a clone of its own; worktree is own",
+    )
+    workspace_files: tuple[PathInProject, ...] = Field(
+        default=(), description="Files of the project's folder that are copied into its own workspace"
+    )
     agent_name: AgentName | None = Field(default=None, description="Name under which the agent posts")
     webhook_url: WebhookAddress | None = Field(default=None, description="Fallback for a webhook made by hand")
     webhook_avatar_url: WebAddress | None = Field(default=None, description="Picture for each post")

@@ -26,9 +26,14 @@ class Section(BaseModel):
 
 
 def not_in_effect(section: Section) -> list[str]:
-    """The keys that were set and have no effect yet."""
-    return [
-        name
-        for name, field in type(section).model_fields.items()
-        if LATER in field.metadata and name in section.model_fields_set
-    ]
+    """The keys that were set and have no effect yet, as `section.key`."""
+    found = []
+    for name in type(section).model_fields:
+        if name not in section.model_fields_set:
+            continue
+        value = getattr(section, name)
+        if LATER in type(section).model_fields[name].metadata:
+            found.append(name)
+        elif isinstance(value, Section):
+            found += [f"{name}.{inner}" for inner in not_in_effect(value)]
+    return found

@@ -69,6 +69,8 @@ def _notices(folder: str, file: Document, server: server_file.ServerFile, projec
             by_key.setdefault(key, []).append(where)
         if project.keys.name + ".yaml" != os.path.basename(where):
             found.append(f"{where}: name is {project.keys.name!r}; better name the file {project.keys.name}.yaml")
+        if project.keys.workspace == "worktree":
+            found.append(f"{where}: workspace: `worktree` is now `own`, a clone of Herald's that persists; write that")
         if not project.keys.git.push_requires_approval:
             found.append(f"{where}: {_open(project.keys)}")
     found += [f"{_several(files)}: {key}: not yet in effect" for key, files in by_key.items()]

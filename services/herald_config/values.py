@@ -42,6 +42,20 @@ class Checked:
         return {**found, "pattern": f"^{self._pattern}$"} if self._pattern else found
 
 
+class OneWord:
+    """Marks a list for which one word may stand, as a list of that word."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(_as_list, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [{"enum": ["all", "none"]}, handler(schema)]}
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
 def _matching(pattern: str, must: str) -> Checked:
     def check(text: str) -> str:
         if not re.fullmatch(pattern, text):
@@ -213,3 +227,7 @@ GatewayAddress = Annotated[str, Checked(_address("wss?", "ws://127.0.0.1:3201"),
 ComposePath = Annotated[str, Checked(_compose_path)]
 ComposeCommand = Annotated[str, Checked(_compose_command)]
 Remote = Annotated[str, Checked(remote_url.check)]
+PushAddress = Annotated[str, Checked(_one_line)]
+FsckId = Annotated[str, _matching(r"[A-Za-z]{1,60}", "must be an id of `git fsck`, such as zeroPaddedFilemode")]
+Selection = Annotated[tuple[PathInProject, ...], OneWord()]
+"""`all`, `none`, or a list of paths."""

@@ -54,7 +54,7 @@ def _register(place: Place, folder: Path) -> str:
         f"# Written by the try command for {json.dumps(str(folder))}.",
         f"name: {json.dumps(name)}",
         entry,
-        "workspace: worktree",
+        "workspace: own",
     ]
     if not is_default:
         lines += ["git:", f"  remote: {json.dumps(remote)}"]

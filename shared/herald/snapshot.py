@@ -13,9 +13,10 @@ from typing import Any, Literal, NamedTuple
 from herald import names
 from herald.errors import NotFound, Unavailable
 
-FORMAT = 2
+FORMAT = 3
 _OLDEST_FORMAT = 1
-"""Read as well, so that the first start after an upgrade has what was in force; format 2 only added fields."""
+"""Read as well, so that the first start after an upgrade has what was in force. Later formats added fields; format 3
+calls the workspace `worktree` `own`."""
 _FILE = "snapshot.json"
 
 Role = Literal["reader", "operator", "approver"]
@@ -32,7 +33,11 @@ class Operator(NamedTuple):
 
 
 class Project(NamedTuple):
-    """One project. `remote` is a URL or an absolute path, empty if there is none."""
+    """One project. `remote` is a URL or an absolute path, empty if there is none.
+
+    `push_url` is where branches go, empty: to the remote; `push_problem` says why nothing can be pushed, if so.
+    `submodules_init` is None where the clone at `path` decides; `("all",)`, `("none",)` mean that, as in `lfs_get`.
+    """
 
     name: str
     display_name: str
@@ -40,7 +45,7 @@ class Project(NamedTuple):
     channel: str
     agent_name: str
     enabled: bool
-    workspace: Literal["path", "worktree"]
+    workspace: Literal["path", "own"]
     auto_commit: bool
     push_requires_approval: bool
     branch_prefix: str
@@ -51,6 +56,13 @@ class Project(NamedTuple):
     threads: Literal["off", "task"] = "off"
     compose_path: str = ""
     auto_deploy_on_push: bool = False
+    push_url: str = ""
+    push_problem: str = ""
+    workspace_files: tuple[str, ...] = ()
+    fsck_accept: tuple[str, ...] = ()
+    submodules_init: tuple[str, ...] | None = None
+    submodules_push: bool = False
+    lfs_get: tuple[str, ...] = ("none",)
 
 
 class Discord(NamedTuple):
@@ -131,13 +143,21 @@ def _of(body: dict[str, Any]) -> Snapshot:
     if written_in not in range(_OLDEST_FORMAT, FORMAT + 1):
         raise ValueError(f"format {written_in}, this version reads format {FORMAT}")
     operators = tuple(Operator(**{**each, "projects": tuple(each["projects"])}) for each in body["operators"])
-    projects = {name: Project(**each) for name, each in body["projects"].items()}
+    projects = {name: _project(each) for name, each in body["projects"].items()}
     rest = {key: value for key, value in body.items() if key != "format"}
-    if written_in != FORMAT:
+    if written_in == _OLDEST_FORMAT:
         # compiled by a version before: of no files as they are now, so that whoever watches them has it compiled anew
         return Snapshot(**{**rest, "signature": "", "operators": operators, "projects": projects})
     server = {"discord": Discord(**body["discord"]), "deploy": Deploy(**body["deploy"])}
-    return Snapshot(**{**rest, **server, "operators": operators, "projects": projects})
+    signature = body["signature"] if written_in == FORMAT else ""
+    return Snapshot(**{**rest, **server, "signature": signature, "operators": operators, "projects": projects})
+
+
+def _project(body: dict[str, Any]) -> Project:
+    lists = ("workspace_files", "fsck_accept", "submodules_init", "lfs_get")
+    fields = {key: tuple(value) if key in lists and value is not None else value for key, value in body.items()}
+    fields["workspace"] = "path" if body["workspace"] == "path" else "own"
+    return Project(**fields)
 
 
 EMPTY = Snapshot(0, "", "", 1, 1800.0, (), {})

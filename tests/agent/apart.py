@@ -32,7 +32,7 @@ class Apart(Place):
             path.write_text(SECRET)
         git(folder, "init", "--quiet", str(self.neighbour))
         project = snapshot.Project(
-            "purr", "Purr", str(self.neighbour), "2", "Purr", True, "worktree", True, True, "agent/purr", ""
+            "purr", "Purr", str(self.neighbour), "2", "Purr", True, "own", True, True, "agent/purr", ""
         )  # fmt: skip
         self.others = [project]
         self.configure()

@@ -171,7 +171,7 @@ class Place:
             "channel": "1",
             "agent_name": "Pounce",
             "enabled": True,
-            "workspace": "worktree",
+            "workspace": "own",
             "auto_commit": True,
             "push_requires_approval": True,
             "branch_prefix": "agent/pounce",

@@ -203,7 +203,7 @@ def test_what_an_agent_left_in_its_home_stays_within_the_project_while_a_clone_i
 TEMPLATES = [".herald/MEMORY.md", ".herald/SOUL.md", ".herald/humans/README.md", "CLAUDE.md"]
 
 
-@pytest.mark.parametrize("workspace", ["worktree", "path"])
+@pytest.mark.parametrize("workspace", ["own", "path"])
 def test_the_first_run_commits_the_templates_before_the_agent_begins(place: Place, workspace: str) -> None:
     place.configure(workspace=workspace, agent_name="Pounce the Cat", display_name="Chortle")
     files = place.run("create a.txt: a", bootstrap=True)
@@ -256,7 +256,7 @@ def test_a_second_attempt_adds_nothing_again(place: Place) -> None:
 
 
 def test_who_may_not_commit_gets_the_templates_uncommitted(place: Place) -> None:
-    place.configure(auto_commit=False, workspace="worktree")
+    place.configure(auto_commit=False, workspace="own")
     files = place.run("say hello", bootstrap=True)
     assert (files.end["commits"], files.end["uncommitted"]) == (0, True)
 

@@ -341,7 +341,7 @@ def locked_index(place: Place) -> None:
     (place.clone / ".git/index.lock").write_text("")
 
 
-@pytest.mark.parametrize("mode", ["worktree", "path"])
+@pytest.mark.parametrize("mode", ["own", "path"])
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [

@@ -79,7 +79,7 @@ def _running(stack: ExitStack, discord: Discord) -> Herald:
     adding = Adding(herald)
     stack.enter_context(closing(adding.config))
     keys = {
-        "name": "demo", "path": str(root / "demo"), "discord_channel_id": herald.demo, "workspace": "worktree",
+        "name": "demo", "path": str(root / "demo"), "discord_channel_id": herald.demo, "workspace": "own",
         "git": {"remote": str(remote.path)},
     }  # fmt: skip
     (adding.folder / "projects" / "demo.yaml").write_text(json.dumps(keys))

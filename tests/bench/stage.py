@@ -60,7 +60,7 @@ class Stage:
             channel="",
             agent_name="Sample",
             enabled=True,
-            workspace="worktree",
+            workspace="own",
             auto_commit=True,
             push_requires_approval=True,
             branch_prefix="agent/sample",

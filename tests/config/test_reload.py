@@ -107,7 +107,7 @@ def test_after_an_upgrade_it_is_compiled_anew_with_the_remotes_that_were_known(h
     assert not any("damaged" in each for each in compiled["notices"])
     project = herald.snapshot().projects["demo"]
     assert (project.threads, project.remote) == ("task", "git@example.org:o/r.git")
-    assert json.loads(path.read_text())["body"]["format"] == 2
+    assert json.loads(path.read_text())["body"]["format"] == 3
     assert sorted(each.name for each in path.parent.iterdir()) == _FILES
     assert not herald.reload()["changed"]
 

@@ -66,7 +66,7 @@ class Herald:
     def _project(self, name: str) -> snapshot.Project:
         return snapshot.Project(
             name=name, display_name=name.title(), path=f"/srv/{name}", channel=self.channels[name],
-            agent_name=name.title(), enabled=True, workspace="worktree", auto_commit=True, push_requires_approval=True,
+            agent_name=name.title(), enabled=True, workspace="own", auto_commit=True, push_requires_approval=True,
             branch_prefix=f"agent/{name}", remote="",
         )  # fmt: skip
 

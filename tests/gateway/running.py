@@ -162,7 +162,7 @@ class Bus:
                 channel="",
                 agent_name=name.title(),
                 enabled=True,
-                workspace="worktree",
+                workspace="own",
                 auto_commit=True,
                 push_requires_approval=True,
                 branch_prefix=f"agent/{name}",

@@ -15,7 +15,7 @@ from herald.snapshot import Current, Operator, Project, Snapshot
 from tests.support.snapshots import in_format_1
 
 _PROJECT = Project(
-    "demo", "Démo", "/srv/demo", "1", "Pounce", True, "worktree", True, True, "agent/demo", "git@host:demo.git"
+    "demo", "Démo", "/srv/demo", "1", "Pounce", True, "own", True, True, "agent/demo", "git@host:demo.git"
 )
 _OPERATORS = (
     Operator("11", "ada", "Ada", "approver", ()),
@@ -60,7 +60,7 @@ def test_another_format_is_refused_by_its_number() -> None:
     body = json.loads(snapshot.encode(_SNAPSHOT))["body"] | {"format": 99}
     text = json.dumps(body, sort_keys=True, separators=(",", ":"))
 
-    with pytest.raises(ValueError, match="format 99, this version reads format 2"):
+    with pytest.raises(ValueError, match="format 99, this version reads format 3"):
         snapshot.decode(json.dumps({"crc32": zlib.crc32(text.encode()), "body": body}).encode())
 
 
@@ -72,6 +72,16 @@ def test_one_of_the_format_before_is_read_with_defaults_and_asks_to_be_compiled_
 
     assert found == _SNAPSHOT._replace(signature="")
     assert Current(str(path)).get() == found
+
+
+def test_in_one_of_format_2_a_worktree_is_an_own_workspace_and_it_asks_to_be_compiled_anew() -> None:
+    body = json.loads(snapshot.encode(_SNAPSHOT))["body"] | {"format": 2}
+    body["projects"]["demo"]["workspace"] = "worktree"
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"))
+
+    found = snapshot.decode(json.dumps({"crc32": zlib.crc32(text.encode()), "body": body}).encode())
+
+    assert found == _SNAPSHOT._replace(signature="")
 
 
 def test_before_the_first_compile_nothing_is_configured(tmp_path: Path) -> None:

@@ -320,7 +320,7 @@ class Site:
         """Write the project's file, before the first start."""
         file = self.state / "etc" / "projects" / f"{self.project}.yaml"
         file.parent.mkdir(parents=True, exist_ok=True)
-        given = {"name": self.project, "path": str(self.clone.resolve()), "workspace": "worktree", **keys}
+        given = {"name": self.project, "path": str(self.clone.resolve()), "workspace": "own", **keys}
         file.write_text("".join(f"{name}: {json.dumps(value)}\n" for name, value in given.items()))
 
     def pushed(self) -> dict[str, str]:

@@ -252,7 +252,7 @@ def project(name: str = "sample", remote: str = "") -> Project:
         channel="terminal",
         agent_name="Sample",
         enabled=True,
-        workspace="worktree",
+        workspace="own",
         auto_commit=True,
         push_requires_approval=True,
         branch_prefix=f"agent/{name}",

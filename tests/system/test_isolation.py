@@ -90,7 +90,7 @@ def _prepare(machine: Machine, forge: Forge) -> None:
     """A second project, everybody's secrets, and the probes."""
     settings = machine.read("/etc/herald/herald.yaml")
     machine.write("/etc/herald/herald.yaml", f"{settings}\nmax_active: 2\n", mode=0o640, owner="root:herald")
-    forge.project("other", workspace="worktree")
+    forge.project("other", workspace="own")
     for name in ("discord_token", "claude_oauth_token"):
         set_credential(machine, name, SECRET)
     set_credential(machine, "anthropic_api_key", _KEY)

@@ -19,7 +19,7 @@ _SERVICES = ("herald-gateway.service", "herald-worker.service")
 def surroundings(machine: Machine, forge: Forge, remote: Remote) -> None:
     """A member of the group, a second project, and services that tell their status every two seconds."""
     machine.run("useradd", "--create-home", "--groups", "herald", "ada")
-    forge.project("other", workspace="worktree")
+    forge.project("other", workspace="own")
     for unit in _SERVICES:
         machine.write(f"/etc/systemd/system/{unit}.d/50-tests.conf", "[Service]\nWatchdogSec=6s\n")
     machine.systemctl("daemon-reload")

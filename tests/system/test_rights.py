@@ -36,7 +36,7 @@ def people(machine: Machine, bus: Bus, forge: Forge, remote: Remote) -> None:
         "for each in ada rita olaf paula; do useradd --create-home --groups herald $each; done;"
         "useradd --create-home --gid herald gina; useradd --create-home bob"
     )
-    forge.project("other", workspace="worktree")
+    forge.project("other", workspace="own")
     settings = machine.read("/etc/herald/herald.yaml")
     machine.write("/etc/herald/herald.yaml", settings + _OPERATORS, mode=0o640, owner="root:herald")
     machine.run("heraldctl", "reload")

@@ -146,7 +146,7 @@ def empty(site: Site) -> Callable[[], object]:
     return back
 
 
-@pytest.mark.parametrize("workspace", ["worktree", "path"])
+@pytest.mark.parametrize("workspace", ["own", "path"])
 def test_an_unusable_workspace_fails_the_task_with_what_to_do_and_is_used_again_when_mended(
     tmp_path: Path, workspace: str
 ) -> None:

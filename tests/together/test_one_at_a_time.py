@@ -69,7 +69,7 @@ def test_two_projects_wait_for_each_other_in_the_order_of_their_tasks(tmp_path: 
         clone = repositories.clone(site.remote, tmp_path / "second")
         site.configure()
         file = site.state / "etc" / "projects" / "second.yaml"
-        file.write_text(f"name: second\npath: {clone}\nworkspace: worktree\n")
+        file.write_text(f"name: second\npath: {clone}\nworkspace: own\n")
         herald = site.start()
         tasks = [herald.enqueue("sleep 1", project=name) for name in ("sample", "second", "sample", "second")]
         assert herald.ended(tasks[-1]) == "done"
