@@ -155,7 +155,9 @@ def _of(body: dict[str, Any]) -> Snapshot:
 
 def _project(body: dict[str, Any]) -> Project:
     lists = ("workspace_files", "fsck_accept", "submodules_init", "lfs_get")
-    fields = {key: tuple(value) if key in lists and value is not None else value for key, value in body.items()}
+    fields: dict[str, Any] = {
+        key: tuple(value) if key in lists and value is not None else value for key, value in body.items()
+    }
     fields["workspace"] = "path" if body["workspace"] == "path" else "own"
     return Project(**fields)
 
