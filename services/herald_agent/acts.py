@@ -7,7 +7,9 @@ from herald_agent.check import check
 from herald_agent.clone import clone
 from herald_agent.discard import discard
 from herald_agent.prepare import prepare
+from herald_agent.reset import reset, stash, survey
 from herald_agent.run import run
+from herald_agent.update import update
 
 
 def _prepare(call: Call) -> dict[str, Any]:
@@ -26,14 +28,46 @@ def _discard(call: Call) -> dict[str, Any]:
     return discard(call.parameters)
 
 
+def _update(call: Call) -> dict[str, Any]:
+    return update(call.parameters)
+
+
+def _survey(call: Call) -> dict[str, Any]:
+    return survey(call.parameters)
+
+
+def _reset(call: Call) -> dict[str, Any]:
+    return reset(call.parameters)
+
+
+def _stash(call: Call) -> dict[str, Any]:
+    return stash(call.parameters)
+
+
+_PLACE: dict[str, type] = {"project": str, "workspace": str}
+
 METHODS = {
     "Check": Method(_check, {}),
-    "Prepare": Method(_prepare, {"project": str, "have": list, "pack": Descriptor}),
+    "Prepare": Method(_prepare, {**_PLACE, "have": list, "pack": Descriptor}),
+    "Update": Method(
+        _update,
+        {
+            **_PLACE,
+            "base": str,
+            "default_branch": str,
+            "default_head": str,
+            "have": list,
+            "pack": Descriptor,
+        },
+    ),
+    "Survey": Method(_survey, _PLACE),
+    "Reset": Method(_reset, _PLACE),
+    "Stash": Method(_stash, _PLACE),
     "Run": Method(
         run,
         {
             "run": str,
-            "project": str,
+            **_PLACE,
             "branch": str,
             "base": str,
             "session": str,
@@ -49,9 +83,11 @@ METHODS = {
             "control": Descriptor,
             "attachments": Descriptor,
             "bootstrap": bool,
+            "default_branch": str,
+            "default_head": str,
         },
-        {"bootstrap": False},
+        {"bootstrap": False, "default_branch": "", "default_head": ""},
     ),
     "Clone": Method(_clone, {"project": str, "branch": str, "head": str, "pack": Descriptor}),
-    "Discard": Method(_discard, {"project": str, "branch": str, "head": str}),
+    "Discard": Method(_discard, {**_PLACE, "branch": str, "head": str, "base": str}, {"base": ""}),
 }

@@ -18,17 +18,17 @@ class Unpacked(NamedTuple):
     size: int
 
 
-def place(project: str) -> str:
-    """The folder for those of a project's runs, of which one goes at a time; there while a run has any."""
-    return os.path.join(folder("attachments"), project)
+def place(workspace: str) -> str:
+    """The folder for those of a workspace's runs, of which one goes at a time; there while a run has any."""
+    return os.path.join(folder("attachments"), workspace)
 
 
-def unpack(fd: int, project: str) -> list[Unpacked]:
+def unpack(fd: int, workspace: str) -> list[Unpacked]:
     """Unpack them, after whatever a killed run left. Raises Invalid and OSError."""
-    remove(project)
+    remove(workspace)
     if not os.fstat(fd).st_size:
         return []
-    path = place(project)
+    path = place(workspace)
     os.mkdir(path, 0o700)
     found = []
     for attachment in attachments.read(fd):
@@ -42,9 +42,9 @@ def unpack(fd: int, project: str) -> list[Unpacked]:
     return found
 
 
-def remove(project: str) -> None:
+def remove(workspace: str) -> None:
     """Remove the folder, if it is there."""
-    path = place(project)
+    path = place(workspace)
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         os.chmod(path, 0o700, follow_symlinks=True)
         process.remove_tree(path)

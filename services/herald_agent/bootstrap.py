@@ -26,17 +26,22 @@ def add_templates(git: Git, project: Project) -> list[str]:
 
     Nothing is written through a symbolic link: the repository is somebody else's work.
     """
-    added = []
-    for template, place in _PLACES.items():
-        if _is_free(git.folder, place):
-            _write(os.path.join(git.folder, place), _filled_in(template, project))
-            added.append(place)
+    texts = {place: _filled_in(template, project) for template, place in _PLACES.items()}
+    added: list[str] = git.inside(lambda: [place for place in texts if _add(git.folder, place, texts[place])])
     if added and project.auto_commit:
         git("add", "--force", "--", *added)
         git("commit", "--quiet", "--no-verify", "--message", _SUBJECT, "--", *added)
     if added:
         journal.info(f"templates added: {', '.join(added)}", project=project.name)
     return added
+
+
+def _add(folder: str, place: str, text: str) -> bool:
+    """In the child: write a template where nothing is."""
+    if not _is_free(folder, place):
+        return False
+    _write(os.path.join(folder, place), text)
+    return True
 
 
 def _is_free(folder: str, place: str) -> bool:

@@ -7,9 +7,9 @@ import os
 from typing import NamedTuple
 
 from herald import names
-from herald.snapshot import Project, Snapshot
+from herald.snapshot import Snapshot
 from herald_agent.landlock import DEVICE, READ, WRITE
-from herald_agent.locks import folder
+from herald_agent.workspace import Workspace
 
 HIDDEN = 0
 
@@ -49,26 +49,31 @@ class Boundary(NamedTuple):
 
 
 def draw(
-    settings: Snapshot, project: Project | None, needed: tuple[str, ...], temporary: str = "", readable: str = ""
+    settings: Snapshot, needed: tuple[str, ...], writable: tuple[str, ...] = (), readable: tuple[str, ...] = ()
 ) -> Boundary:
-    """The boundary of a project's runs; without a project, that of nobody. `needed`: programs, wherever they are;
-    `readable`: a folder that is not hidden, and not to be changed."""
+    """A boundary within which these folders may be written, or only read, although they lie in hidden ones.
+
+    `needed`: programs, wherever they are.
+    """
     rights = {"/": READ}
     for path in _hidden(settings):
         _put(rights, path, HIDDEN)
     _put(rights, "/dev", READ | DEVICE)
     for path in ("/dev/shm", *_own_temporary()):  # noqa: S108 - allowed, not used
         _put(rights, path, READ | WRITE)
-    if project is not None:
-        own = [project.path, folder("homes", project.name), folder("worktrees", project.name)]
-        for path in (*own, *([temporary] if temporary else [])):
-            _put(rights, path, READ | WRITE)
-        if readable:
-            _put(rights, readable, READ)
+    for path in writable:
+        _put(rights, path, READ | WRITE)
+    for path in readable:
+        _put(rights, path, READ)
     for path in (*_NAME_RESOLUTION, "/etc/resolv.conf", *needed):
         if Boundary(rights).at(os.path.realpath(path)) == HIDDEN:
             _put(rights, path, READ)
     return Boundary(rights)
+
+
+def places_of(workspace: Workspace) -> tuple[str, ...]:
+    """What the runs in a workspace may write to."""
+    return (workspace.folder, workspace.home, *([workspace.kept] if workspace.own else []))
 
 
 def _put(rights: dict[str, int], path: str, value: int) -> None:

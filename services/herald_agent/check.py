@@ -6,7 +6,8 @@ from typing import Any
 from herald import claudecode, snapshot
 from herald.snapshot import Project
 from herald_agent import claude, environment, login, outcome, selfcheck
-from herald_agent.confinement import confine
+from herald_agent.confinement import confine, confine_to
+from herald_agent.workspace import workspace_of
 
 
 def check() -> dict[str, Any]:
@@ -20,12 +21,12 @@ def check() -> dict[str, Any]:
     if not any(os.access(os.path.join(folder, "git"), os.X_OK) for folder in environment.search_path().split(":")):
         missing.append("git is not installed here: `apt-get install git`.")
     missing += [sentence for project in projects if (sentence := _about(project))]
-    one = projects[0] if projects else None
+    one = workspace_of(projects[0], "") if projects else None
     return {
         "agent": agent,
         "credential": credential,
         "missing": missing,
-        "not_held": selfcheck.not_held(settings, one, confine(settings, one)),
+        "not_held": selfcheck.not_held(settings, one, confine(settings, one) if one else confine_to(settings)),
     }
 
 
@@ -44,7 +45,9 @@ def _credential() -> str:
 
 
 def _about(project: Project) -> str:
-    """What is wrong with a project's folder, empty when nothing is."""
+    """What is wrong with the folder that a project's agent works in, empty when nothing is."""
+    if project.workspace == "own":
+        return ""
     if not os.path.isdir(project.path):
         return f"The folder {project.path} of {project.name} is missing; clone the project there."
     if os.access(project.path, os.R_OK | os.W_OK | os.X_OK):

@@ -16,9 +16,11 @@ from herald.snapshot import Project, Snapshot
 from herald_agent import locks, process
 from herald_agent.confinement import confine
 from herald_agent.environment import git_environment
-from herald_agent.git import Git, Unusable, refused
+from herald_agent.git import Git, refused
+from herald_agent.inside import Unusable
 from herald_agent.reference import check_branch, check_hash
 from herald_agent.repository import open_repository
+from herald_agent.workspace import Workspace
 
 _LONG = 1000.0
 """Seconds for what grows with the size of the repository."""
@@ -77,8 +79,9 @@ def _is_there(settings: Snapshot, project: Project, head: str) -> bool:
                 return False
         except OSError as error:
             raise Conflict(f"{path} is there and cannot be read ({error.strerror}); move it away") from error
-    confinement = confine(settings, project)
-    git = Git(path, git_environment(project), confine=confinement.enter)
+    workspace = Workspace(project.name, project, path, own=False)
+    confinement = confine(settings, workspace)
+    git = Git(path, git_environment(workspace), confine=confinement.enter)
     try:
         repository = open_repository(project, git)
     except Unusable as error:
@@ -95,7 +98,7 @@ def _is_there(settings: Snapshot, project: Project, head: str) -> bool:
 def _fill(settings: Snapshot, project: Project, folder: str, found: tuple[str, str, int]) -> None:
     """Make a complete clone in an empty folder. Raises Failed, Unavailable, OSError."""
     branch, head, pack = found
-    here = project._replace(path=folder)
+    here = Workspace(project.name, project, folder, own=False)
     git = Git(folder, git_environment(here), confine=confine(settings, here).enter)
     kind = ["--object-format=sha256"] if len(head) == 64 else []
     git("init", "--quiet", "--template=", f"--initial-branch={branch}", *kind)

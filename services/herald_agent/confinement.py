@@ -12,9 +12,10 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from herald import claudecode, journal, names
-from herald.snapshot import Project, Snapshot
+from herald.snapshot import Snapshot
 from herald_agent import landlock, namespace, privileges, process, standin
-from herald_agent.boundary import Boundary, draw
+from herald_agent.boundary import Boundary, draw, places_of
+from herald_agent.workspace import Workspace, store_path
 
 Means = Literal["landlock", "namespace", "nothing"]
 
@@ -33,17 +34,33 @@ FREE = Confinement("nothing", process.stay_free)
 """As in try mode."""
 
 
-def confine(settings: Snapshot, project: Project | None, temporary: str = "", readable: str = "") -> Confinement:
-    """The confinement of a project's runs and git commands on this machine; without a project, that of nobody.
+def confine(settings: Snapshot, workspace: Workspace, temporary: str = "", readable: str = "") -> Confinement:
+    """The confinement of a workspace's runs and git commands on this machine.
 
     `temporary` is a folder for temporary files, `readable` one that may be read and not changed.
 
     Raises OSError when the machine should allow it, but does not.
     """
+    writable = (*places_of(workspace), *([temporary] if temporary else []))
+    store = (store_path(workspace.project.name),) if workspace.own else ()
+    if names.mode() == "try":
+        return _held_back((workspace.project.path, *store)) if workspace.own else FREE
+    return confine_to(settings, writable, (*store, *([readable] if readable else [])))
+
+
+def _held_back(paths: tuple[str, ...]) -> Confinement:
+    """All but these folders may be written: in try mode the agent works as a person, in a clone that is not theirs."""
+    if trial(lambda: namespace.close_to_writing(paths)):
+        return FREE
+    return Confinement("namespace", lambda: namespace.close_to_writing(paths))
+
+
+def confine_to(settings: Snapshot, writable: tuple[str, ...] = (), readable: tuple[str, ...] = ()) -> Confinement:
+    """Of what is hidden from runs, these folders alone may be written, or only read. Raises OSError as `confine`."""
     if names.mode() == "try":
         return FREE
     programs = (claudecode.find(), standin.__file__, sys.executable, sys.prefix, sys.base_prefix)
-    boundary = draw(settings, project, tuple(path for path in programs if path), temporary, readable)
+    boundary = draw(settings, tuple(path for path in programs if path), writable, readable)
     if landlock.version():
         return Confinement("landlock", ruleset_of(boundary).enter)
     if not trial(lambda: namespace.enter(boundary)):

@@ -1,21 +1,22 @@
-"""Discard: a branch that was voted down leaves the clone, unless somebody went on working on it."""
+"""Discard: a branch that was voted down leaves the workspace, unless somebody went on working on it."""
 
 from typing import Any
 
 from herald import snapshot
 from herald.errors import Invalid
 from herald_agent import locks
-from herald_agent.confinement import confine
-from herald_agent.environment import git_environment
-from herald_agent.git import Git, is_below
-from herald_agent.record import Record
+from herald_agent.access import access
+from herald_agent.opening import recover
+from herald_agent.ownclone import OwnClone
 from herald_agent.reference import check_branch, check_hash
-from herald_agent.repository import Repository, open_repository
-from herald_agent.workspace import recover
+from herald_agent.repository import Repository
+from herald_agent.workspace import workspace_of
 
 
 def discard(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Delete a branch and its worktree. One that is gone already is removed.
+    """Delete a branch; in an own workspace the tracked files are those of `base` then, and what git ignores stays.
+
+    One that is gone already is removed. `ignored` counts files and folders that stay.
 
     Raises Busy while an agent is at work there, Conflict when the workspace cannot be used.
     """
@@ -24,15 +25,29 @@ def discard(parameters: dict[str, Any]) -> dict[str, Any]:
     branch, head = parameters["branch"], parameters["head"]
     if not check_branch(branch) or not check_hash(head):
         raise Invalid("branch and head must be a branch's name and the full hash of a commit")
-    locks.take_workspace(project.name)
-    confinement = confine(settings, project)
-    repository = open_repository(project, Git(project.path, git_environment(project), confine=confinement.enter))
-    recover(project, repository, Record(project.name))
-    reason = _remove(repository, branch, head, locks.folder("worktrees", project.name))
-    return {"removed": not reason, "reason": reason}
+    base = parameters["base"]
+    if base and not check_hash(base):
+        raise Invalid("base must be the full hash of a commit")
+    workspace = workspace_of(project, parameters["workspace"])
+    locks.take_workspace(workspace.name)
+    reached = access(settings, workspace)
+    repository = reached.repository_if_there()
+    if repository is None:
+        return {"removed": True, "reason": "", "ignored": 0}
+    recover(workspace, repository, reached.record)
+    reason = _remove(repository, branch, head, base)
+    return {"removed": not reason, "reason": reason, "ignored": 0 if reason else _ignored(repository)}
 
 
-def _remove(repository: Repository, branch: str, head: str, worktrees: str) -> str:
+def _ignored(repository: Repository) -> int:
+    """How many files and whole folders git ignores in an own workspace."""
+    if repository.own is None:
+        return 0
+    options = ("--others", "--ignored", "--exclude-standard", "--directory", "--no-empty-directory")
+    return len(repository.git.listed("ls-files", "-z", *options))
+
+
+def _remove(repository: Repository, branch: str, head: str, base: str) -> str:
     """Remove the branch; returns why it was kept, empty when it is gone."""
     git = repository.git
     found = git.head_of(branch)
@@ -44,10 +59,18 @@ def _remove(repository: Repository, branch: str, head: str, worktrees: str) -> s
     if further:
         more, them = ("1 commit", "it is") if further == 1 else (f"{further} commits", "they are")
         return f"branch {branch} holds {more} beyond {head[:12]}; delete it by hand if {them} not wanted"
-    at = repository.worktrees().get(branch, "")
-    if at and not is_below(at, worktrees):
-        return f"branch {branch} is checked out in {at}; check out another one there"
-    if at:
-        git("worktree", "remove", "--force", "--force", "--", at, deadline=300.0)
+    if repository.own is not None:
+        _leave(repository.own, branch, base or found)
+    elif git.branch() == branch:
+        return f"branch {branch} is checked out in {repository.folder}; check out another one there"
     git("update-ref", "-d", f"refs/heads/{branch}", found)
     return ""
+
+
+def _leave(own: OwnClone, branch: str, base: str) -> None:
+    """Nothing of the branch is in the tracked files any more, if they were the branch's."""
+    if own.git.branch() != branch:
+        return
+    own.check_out(base if own.git.commit_of(base) else "HEAD", "")
+    own.record.uncommitted = None
+    own.record.write()

@@ -4,9 +4,8 @@ import os
 from typing import NamedTuple
 
 from herald import claudecode, names
-from herald.snapshot import Project
 from herald_agent import login
-from herald_agent.locks import folder
+from herald_agent.workspace import Workspace
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -30,6 +29,15 @@ _GIT_SETTINGS = {
 """What a repository's own configuration may not say to Herald's git calls."""
 
 GIT = ("git", *(part for name, value in _GIT_SETTINGS.items() for part in ("-c", f"{name}={value}")))
+
+HERALDS_GIT = {
+    "GIT_CONFIG_GLOBAL": "/dev/null",  # the home is the agent's
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_ALLOW_PROTOCOL": "none",
+}
+"""Variables of Herald's own git calls where agents work; the agent's git goes without."""
 
 _CREDENTIALS = {  # the first one found is used
     "anthropic_api_key": ("ANTHROPIC_API_KEY", "an API key"),
@@ -65,31 +73,37 @@ def search_path() -> str:
     return os.environ.get("PATH") or _PATH
 
 
-def git_environment(project: Project) -> dict[str, str]:
-    """For git in the clone of a project."""
+def git_environment(workspace: Workspace) -> dict[str, str]:
+    """For Herald's own git calls in a workspace."""
+    system = {"GIT_CONFIG_NOSYSTEM": "1"} if workspace.own else {}
+    return _shared_environment(workspace) | HERALDS_GIT | system
+
+
+def _shared_environment(workspace: Workspace) -> dict[str, str]:
+    """What git needs of an environment, whoever runs it."""
+    project = workspace.project
     name = project.agent_name or f"Herald agent for {project.name}"
     identity = {"NAME": name, "EMAIL": f"{project.name}@herald.invalid"}
     return {
         "PATH": search_path(),
-        "HOME": _home(project),
+        "HOME": _own_home() or workspace.home,
         "LANG": "C.UTF-8",
         "GIT_TERMINAL_PROMPT": "0",
-        "GIT_CEILING_DIRECTORIES": f"{os.path.dirname(project.path)}:{folder('worktrees', project.name)}",
+        "GIT_CEILING_DIRECTORIES": os.path.dirname(workspace.folder),
         **{f"GIT_{who}_{key}": value for who in ("AUTHOR", "COMMITTER") for key, value in identity.items()},
     }
 
 
-def build(project: Project, temporary: str) -> Environment:
+def build(workspace: Workspace, temporary: str) -> Environment:
     """For a run of the agent; `temporary` is the folder for its temporary files."""
-    git = git_environment(project)
-    variables = {**git, **_CLI_SETTINGS, "TMPDIR": temporary}
+    variables = {**_shared_environment(workspace), **_CLI_SETTINGS, "TMPDIR": temporary}
     own_login = bool(_own_home())
     if not own_login:
-        variables["CLAUDE_CONFIG_DIR"] = os.path.join(git["HOME"], ".claude")
+        variables["CLAUDE_CONFIG_DIR"] = os.path.join(variables["HOME"], ".claude")
     credential = add_credential(variables)
     if not credential and not own_login:
-        login.lend(project.name)
-    return Environment(variables, git, credential or _login(variables), own_login)
+        login.lend(workspace.name)
+    return Environment(variables, git_environment(workspace), credential or _login(variables), own_login)
 
 
 def add_credential(variables: dict[str, str]) -> str:
@@ -132,8 +146,3 @@ def _login(variables: dict[str, str]) -> str:
 
 def _own_home() -> str:
     return os.environ.get("HERALD_AGENT_HOME", "") if names.mode() == "try" else ""
-
-
-def _home(project: Project) -> str:
-    """Each project has a home of its own: what one agent leaves there, another project's agent does not obey."""
-    return _own_home() or folder("homes", project.name)

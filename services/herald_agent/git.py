@@ -2,15 +2,13 @@
 
 import os
 from collections.abc import Callable, Mapping
+from typing import Any
 
-from herald.errors import Conflict, Failed
+from herald.errors import Failed
 from herald_agent import process
 from herald_agent.environment import GIT
+from herald_agent.inside import inside
 from herald_agent.stop import StopSignal
-
-
-class Unusable(Conflict):
-    """The workspace cannot be used; the message says what to do."""
 
 
 class Git:
@@ -32,6 +30,14 @@ class Git:
         """The same in another folder."""
         return Git(folder, self._environment, self._stop, self._confine)
 
+    def with_variables(self, **variables: str) -> "Git":
+        """The same with more in its environment."""
+        return Git(self.folder, {**self._environment, **variables}, self._stop, self._confine)
+
+    def inside(self, act: Callable[[], Any], deadline: float = 300.0) -> Any:
+        """An act of Herald's own on these files, confined as git is. Raises as `inside.inside` does."""
+        return inside(self._confine, act, stop=self._stop, deadline=deadline)
+
     def unstoppable(self) -> "Git":
         """The same, for what must be finished although the unit was told to stop."""
         return Git(self.folder, self._environment, None, self._confine)
@@ -39,7 +45,7 @@ class Git:
     def attempt(
         self,
         *arguments: str,
-        given: str = "",
+        given: str | bytes = "",
         stdin: int | None = None,
         stdout: int | None = None,
         deadline: float = 60.0,
@@ -50,7 +56,7 @@ class Git:
                 [*GIT, *arguments],
                 self._environment,
                 self.folder,
-                given=given.encode(),
+                given=given.encode() if isinstance(given, str) else given,
                 stdin=stdin,
                 stdout=stdout,
                 deadline=deadline,
@@ -87,9 +93,12 @@ class Git:
         output = self.attempt("symbolic-ref", "--quiet", "HEAD")
         return output.out.decode().strip().removeprefix("refs/heads/") if output.code == 0 else ""
 
-    def is_clean(self) -> bool:
-        """Whether nothing is changed or untracked."""
-        return not self("--no-optional-locks", "status", "--porcelain", "--untracked-files=normal")
+    def listed(self, *arguments: str, given: bytes = b"", deadline: float = 300.0) -> list[bytes]:
+        """What a command lists with NUL after each entry. Raises Failed."""
+        output = self.attempt(*arguments, given=given, deadline=deadline)
+        if output.code != 0:
+            raise refused(arguments[0], output)
+        return output.out.split(b"\0")[:-1]
 
 
 def refused(command: str, output: process.Output) -> Failed:

@@ -28,11 +28,20 @@ def take_slot(count: int) -> int:
     raise Busy(f"all places for agents are taken (max_active: {count})")
 
 
-def take_workspace(project: str) -> int:
-    """Take the workspace of a project. Raises Busy."""
-    fd = _open(os.path.join(folder("locks"), project))
+def take_workspace(name: str) -> int:
+    """Take a workspace. Raises Busy."""
+    fd = _open(os.path.join(folder("locks"), name))
     if not cell.lock(fd):
-        raise Busy(f"an agent is at work in {project}")
+        raise Busy(f"an agent is at work in {name}")
+    return fd
+
+
+def take_store(project: str) -> int:
+    """Take the store of a project. Raises Busy."""
+    fd = _open(os.path.join(folder("locks"), f"{project}.store"))
+    if not cell.lock(fd):
+        os.close(fd)
+        raise Busy(f"the store of {project} is being written")
     return fd
 
 

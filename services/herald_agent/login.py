@@ -40,18 +40,18 @@ def is_there() -> bool:
     return bool(_read_stored())
 
 
-def lend(project: str) -> None:
-    """Put the login into a project's home, if there is one and it is not there already."""
+def lend(workspace: str) -> None:
+    """Put the login into a workspace's home, if there is one and it is not there already."""
     gather()
     stored = _read_stored()
     if not stored:
         return
     try:
-        with _config_folder(project, make=True) as config:
+        with _config_folder(workspace, make=True) as config:
             if not _is_same(_read_at(config), stored):
                 _write_at(config, json.dumps(stored).encode())
     except OSError as error:
-        journal.warning(f"the login could not be put into the home of {project}: {error}", project=project)
+        journal.warning(f"the login could not be put into the home of {workspace}: {error}", project=workspace)
 
 
 def gather() -> None:

@@ -19,12 +19,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 def enter(boundary: Boundary) -> None:
     """Move this process into a namespace in which the hidden places are empty. Raises OSError."""
-    user, group = os.geteuid(), os.getegid()
-    _succeed(_libc.unshare(_NEW_USER | _NEW_MOUNTS))
-    for name, words in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
-        with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
-            file.write(words)
-    _mount(None, "/", None, _RECURSIVE | _PRIVATE)
+    _leave()
     shown = {path: _open(path) for path in _shown_again(boundary)}
     covers = [_change(boundary, path, shown) for path in sorted(boundary.rights) if _differs(boundary, path)]
     for path in filter(None, covers):
@@ -33,6 +28,25 @@ def enter(boundary: Boundary) -> None:
         if fd is not None:
             os.close(fd)
     give_up()
+
+
+def close_to_writing(paths: tuple[str, ...]) -> None:
+    """Move this process into a namespace in which these folders cannot be written. Raises OSError."""
+    _leave()
+    for path in filter(os.path.isdir, map(os.path.realpath, paths)):
+        _mount(path, path, None, _BIND | _RECURSIVE)
+        _mount(None, path, None, _REMOUNT | _BIND | _READ_ONLY | _kept(path))
+    give_up()
+
+
+def _leave() -> None:
+    """Into a mount namespace of this process's own, as the same user."""
+    user, group = os.geteuid(), os.getegid()
+    _succeed(_libc.unshare(_NEW_USER | _NEW_MOUNTS))
+    for name, words in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
+        with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
+            file.write(words)
+    _mount(None, "/", None, _RECURSIVE | _PRIVATE)
 
 
 def _differs(boundary: Boundary, path: str) -> bool:
@@ -58,8 +72,10 @@ def _change(boundary: Boundary, path: str, shown: dict[str, int | None]) -> str:
 
 
 def _kept(path: str) -> int:
-    """A flag that a mount has from where it comes and may not lose."""
-    return _NO_EXEC if os.statvfs(path).f_flag & os.ST_NOEXEC else 0
+    """Flags that a mount has from where it comes and may not lose."""
+    found = os.statvfs(path).f_flag
+    pairs = ((os.ST_NOEXEC, _NO_EXEC), (os.ST_NOSUID, _NO_SUID), (os.ST_NODEV, _NO_DEV))
+    return sum(flag for has, flag in pairs if found & has)
 
 
 def _cover(path: str) -> str:

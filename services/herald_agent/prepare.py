@@ -1,17 +1,14 @@
-"""Prepare: what the clone of a project holds of its agents' work."""
+"""Prepare: what a workspace holds of its agents' work."""
 
 from typing import Any
 
 from herald import snapshot
 from herald.errors import Invalid
 from herald_agent import locks
-from herald_agent.confinement import confine
-from herald_agent.environment import git_environment
-from herald_agent.git import Git
-from herald_agent.record import Record
+from herald_agent.access import access
+from herald_agent.opening import recover
 from herald_agent.reference import check_hash
-from herald_agent.repository import open_repository
-from herald_agent.workspace import recover
+from herald_agent.workspace import workspace_of
 
 
 def prepare(parameters: dict[str, Any]) -> dict[str, Any]:
@@ -24,11 +21,13 @@ def prepare(parameters: dict[str, Any]) -> dict[str, Any]:
     have = parameters["have"]
     if not all(check_hash(commit) for commit in have):
         raise Invalid("have must be full hashes of commits")
-    locks.take_workspace(project.name)
-    confinement = confine(settings, project)
-    repository = open_repository(project, Git(project.path, git_environment(project), confine=confinement.enter))
-    recover(project, repository, Record(project.name))
-    repository.require_rest()
+    workspace = workspace_of(project, parameters["workspace"])
+    locks.take_workspace(workspace.name)
+    reached = access(settings, workspace)
+    repository = reached.repository_if_there()
+    if repository is None:
+        return {"branches": [], "pack_bytes": 0}
+    recover(workspace, repository, reached.record)
     branches = repository.branches(project.branch_prefix)
     known = repository.known(have) if have else []
     size = 0

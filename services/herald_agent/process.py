@@ -89,10 +89,7 @@ def _become(
         os.setsid()
         confine()
         step = b""
-        # After that: a user namespace of its own takes the death signal away.
-        _prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-        if os.getppid() != parent:  # it ended before the death signal was set
-            os._exit(1)
+        die_with_parent(parent)
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and a command would inherit that
         copies = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3) for fd in streams]
         for number, copy in enumerate(copies):
@@ -103,6 +100,13 @@ def _become(
         os.write(report, step + str(error.errno).encode())
     finally:
         os._exit(127)
+
+
+def die_with_parent(parent: int) -> None:
+    """In a child: be killed when the parent ends. After the confinement: a user namespace of its own undoes it."""
+    _prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    if os.getppid() != parent:  # it ended before the death signal was set
+        os._exit(1)
 
 
 class Feed:

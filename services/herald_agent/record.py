@@ -1,8 +1,9 @@
-"""What a project's workspace is used for at the moment, on disk, so that the act after a kill can put it right.
+"""What a workspace is used for at the moment, on disk, so that the act after a kill can put it right.
 
-One file for each project, `checkouts/PROJECT.json`: the run that is going, and the branches of runs that did not end
-well, which a further attempt continues. Beside it `PROJECT.ready` exists from the end of the checkout until
-everything was taken: without it, what lies in the workspace is nobody's work. Written under the workspace lock.
+One file for each workspace, `checkouts/NAME.json`: the run that is going, the branches of runs that did not end well,
+which a further attempt continues, and changes that were left uncommitted. Beside it `NAME.ready` exists from the end
+of the checkout until everything was taken: without it, what lies in the workspace is nobody's work. `NAME.index` is
+the index as of Herald's last look at an own workspace. Written under the workspace lock.
 """
 
 import json
@@ -13,7 +14,7 @@ from herald import durable, journal
 from herald_agent.locks import folder
 
 _MOST_UNFINISHED = 50
-_LIMIT = 1 << 20
+_LIMIT = 8 << 20
 
 
 class Going(NamedTuple):
@@ -21,8 +22,7 @@ class Going(NamedTuple):
     that the caller named, `created` whether this run has to make `branch`, `ours` whether it or an earlier attempt
     of the same run made it."""
 
-    mode: str
-    clone: str
+    own: bool
     folder: str
     asked: str
     branch: str
@@ -33,17 +33,32 @@ class Going(NamedTuple):
     ours: bool
 
 
-class Record:
-    """The record of one project."""
+class Uncommitted(NamedTuple):
+    """Changes that were left in the working tree: on which branch, from which commit on, and what path mode puts back
+    when they are gone."""
 
-    def __init__(self, project: str) -> None:
+    branch: str
+    base: str
+    back: str = ""
+
+
+class Record:
+    """The record of one workspace."""
+
+    def __init__(self, workspace: str) -> None:
         records = folder("checkouts")
-        self._path = os.path.join(records, f"{project}.json")
-        self._ready = os.path.join(records, f"{project}.ready")
+        self._path = os.path.join(records, f"{workspace}.json")
+        self._ready = os.path.join(records, f"{workspace}.ready")
+        self.index = os.path.join(records, f"{workspace}.index")
         self.going: Going | None = None
+        self.uncommitted: Uncommitted | None = None
+        self.excluded = ""
+        """Patterns of files from before the run, which are nobody's work."""
+        self.told: list[str] = []
+        """Kinds of things that are said once for a workspace."""
         self._unfinished: dict[str, list[str]] = {}
         for name in os.listdir(records):
-            if name.startswith(f".{project}.json."):  # a kill came while it was written
+            if name.startswith(f".{workspace}.json."):  # a kill came while it was written
                 durable.with_no_trace(os.path.join(records, name))
         self._load()
 
@@ -52,14 +67,18 @@ class Record:
             body = json.loads(durable.read_limited(self._path, _LIMIT))
             self.going = _going(body["going"])
             self._unfinished = {str(asked): [str(branch), str(base)] for asked, (branch, base) in body["ended"].items()}
+            left = body.get("uncommitted")
+            self.uncommitted = Uncommitted(*map(str, left)) if left else None
+            self.excluded = str(body.get("excluded", ""))
+            self.told = [str(each) for each in body.get("told", [])]
         except FileNotFoundError:
             return
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             aside = durable.set_aside(self._path)
             journal.warning(f"{self._path} is damaged ({error!r}) and was set aside as {aside}; check the checkout")
 
     def begin(self, going: Going, *, ready: bool) -> None:
-        """Note a run before it touches the workspace; `ready`: it goes on in one that is there."""
+        """Note a run before it touches the workspace; `ready`: it goes on in what is there."""
         if ready:
             self.set_ready()
         else:
@@ -67,7 +86,7 @@ class Record:
         self.going = going
         self._unfinished.pop(going.asked, None)
         self._unfinished[going.asked] = [going.branch, going.base]
-        self._write()
+        self.write()
 
     @property
     def ready(self) -> bool:
@@ -86,31 +105,50 @@ class Record:
     def end(self) -> None:
         """Note that the workspace is at rest again."""
         self.going = None
-        self._write()
+        self.write()
         self.set_unready()
 
     def forget(self, asked: str) -> None:
         """Note that a run has its result and ended well: it is not continued."""
         self._unfinished.pop(asked, None)
-        self._write()
+        self.write()
+
+    def clear(self) -> None:
+        """Note that the workspace is made anew."""
+        self.going, self.uncommitted, self.excluded = None, None, ""
+        self._unfinished = {}
+        self.write()
+        self.set_unready()
+        durable.with_no_trace(self.index)
 
     def continued(self, asked: str, base: str) -> str:
         """The branch on which an earlier attempt of the same run worked, empty if there is none."""
         branch, begun_at = self._unfinished.get(asked, ["", ""])
         return branch if begun_at == base else ""
 
-    def _write(self) -> None:
+    def write(self) -> None:
+        """Put it on the disk. Raises OSError."""
         for asked in list(self._unfinished)[:-_MOST_UNFINISHED]:
             del self._unfinished[asked]
-        if self.going is None and not self._unfinished:
+        if not (self.going or self._unfinished or self.uncommitted or self.excluded or self.told):
             durable.with_no_trace(self._path)
             return
-        body = {"going": self.going and self.going._asdict(), "ended": self._unfinished}
+        body = {
+            "going": self.going and self.going._asdict(),
+            "ended": self._unfinished,
+            "uncommitted": self.uncommitted,
+            "excluded": self.excluded,
+            "told": self.told,
+        }
         durable.write_atomic(self._path, json.dumps(body, indent=1).encode(), 0o600)
 
 
 def _going(found: dict[str, Any] | None) -> Going | None:
     if found is None:
         return None
+    if "mode" in found:  # of the version before, which knew worktrees of the clone
+        if found["mode"] == "worktree":
+            return None
+        found = {**found, "own": False, "folder": found["clone"]}
     types = Going.__annotations__
     return Going(*(types[name](found[name]) for name in Going._fields))

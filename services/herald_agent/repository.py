@@ -5,7 +5,9 @@ import time
 from collections.abc import Iterable
 
 from herald.snapshot import Project
-from herald_agent.git import Git, Unusable, refused
+from herald_agent.git import Git, refused
+from herald_agent.inside import Unusable
+from herald_agent.ownclone import OwnClone
 
 _UNFINISHED = {
     "rebase-merge": "a rebase",
@@ -25,11 +27,17 @@ _LONG = 300.0
 
 
 class Repository:
-    """A clone that was checked. `git` runs in its folder."""
+    """A clone that was checked. `git` runs in its folder; `own` is set where it is Herald's own."""
 
-    def __init__(self, git: Git, git_folder: str) -> None:
+    def __init__(self, git: Git, git_folder: str, own: OwnClone | None = None) -> None:
         self.git = git
         self.git_folder = git_folder
+        self.own = own
+
+    def unstoppable(self) -> "Repository":
+        """The same, for what must be finished although the unit was told to stop."""
+        git = self.git.unstoppable()
+        return Repository(git, self.git_folder, self.own and self.own._replace(git=git))
 
     @property
     def folder(self) -> str:
@@ -46,18 +54,6 @@ class Repository:
         pairs = (line.split(" ", 1) for line in lines)
         found = {name.removeprefix("refs/heads/"): head for head, name in pairs}
         return {name: head for name, head in found.items() if name.startswith(prefix)}
-
-    def worktrees(self) -> dict[str, str]:
-        """Branches that are checked out somewhere, and where."""
-        found: dict[str, str] = {}
-        path = ""
-        for line in self.git("worktree", "list", "--porcelain").splitlines():
-            key, _, value = line.partition(" ")
-            if key == "worktree":
-                path = value
-            elif key == "branch":
-                found[value.removeprefix("refs/heads/")] = path
-        return found
 
     def known(self, hashes: Iterable[str]) -> list[str]:
         """Those of the hashes that are commits here."""
@@ -85,8 +81,14 @@ class Repository:
         return os.fstat(fd).st_size
 
 
+def open_own(own: OwnClone, notes: list[str]) -> Repository:
+    """An own workspace, made if it is not there. Raises Failed, OSError."""
+    own.make(notes)
+    return Repository(own.git, os.path.join(own.workspace.folder, ".git"), own)
+
+
 def open_repository(project: Project, git: Git) -> Repository:
-    """The clone of a project. Raises Unusable with what to do."""
+    """The clone at a project's path. Raises Unusable with what to do."""
     path = git.folder
     if not os.path.isdir(path):
         raise Unusable(f"the folder {path} of {project.name} is missing; clone the project there")
@@ -123,10 +125,12 @@ def check_rest(folder: str, git_folder: str) -> None:
 
 def end_unfinished(git: Git, git_folder: str) -> list[str]:
     """Abort what the agent left in the middle of; returns what that was."""
-    left = []
-    for name, act in _UNFINISHED.items():
-        if os.path.lexists(os.path.join(git_folder, name)):
-            command = act.rpartition(" ")[2]
-            git.attempt(command, "reset" if command == "bisect" else "--abort")
-            left.append(act)
-    return left
+    found: list[str] = git.inside(lambda: [name for name in _UNFINISHED if _is_in(git_folder, name)])
+    for name in found:
+        command = _UNFINISHED[name].rpartition(" ")[2]
+        git.attempt(command, "reset" if command == "bisect" else "--abort")
+    return [_UNFINISHED[name] for name in found]
+
+
+def _is_in(git_folder: str, name: str) -> bool:
+    return os.path.lexists(os.path.join(git_folder, name))

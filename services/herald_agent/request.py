@@ -13,6 +13,7 @@ class Request(NamedTuple):
 
     run: str
     project: str
+    workspace: str
     branch: str
     base: str
     session: str
@@ -28,6 +29,8 @@ class Request(NamedTuple):
     control: int
     attachments: int
     bootstrap: bool = False
+    default_branch: str = ""
+    default_head: str = ""
 
 
 def check(request: Request) -> None:
@@ -37,6 +40,8 @@ def check(request: Request) -> None:
         raise Invalid(f"{name!r} cannot be the name of a run")
     if not check_branch(request.branch):
         raise Invalid(f"{request.branch!r} cannot be the name of a branch")
+    if request.default_branch and not (check_branch(request.default_branch) and check_hash(request.default_head)):
+        raise Invalid(f"{request.default_branch!r} at {request.default_head!r} is no branch at a commit")
     if not check_hash(request.base):
         raise Invalid(f"base {request.base!r} is not the hash of a commit")
     if not request.deadline > 0:

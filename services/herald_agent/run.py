@@ -15,6 +15,7 @@ from herald_agent import locks
 from herald_agent.request import Request, check
 from herald_agent.stop import StopSignal
 from herald_agent.work import work
+from herald_agent.workspace import workspace_of
 
 
 def run(call: Call) -> None:
@@ -23,16 +24,16 @@ def run(call: Call) -> None:
     journal.debug("called", run=call.parameters["run"])
     request = Request(**call.parameters)
     settings = snapshot.read()
-    project = settings.project(request.project)
+    workspace = workspace_of(settings.project(request.project), request.workspace)
     check(request)
     stop = StopSignal()
     cell.take(request.lock, "run")
     slot = locks.take_slot(settings.max_active)
-    workspace = locks.take_workspace(project.name)
-    locks.keep(run=request.lock, slot=slot, workspace=workspace)
+    taken = locks.take_workspace(workspace.name)
+    locks.keep(run=request.lock, slot=slot, workspace=taken)
     cell.begin(request.lock)
     call.reply({"state": "started"}, continues=True)
     journal.debug("started", run=request.run)
-    notify.status(f"run {request.run} of {project.name}")
-    work(request, settings, project, stop, begun)
+    notify.status(f"run {request.run} in {workspace.name}")
+    work(request, settings, workspace, stop, begun)
     call.reply({"state": "ended"})

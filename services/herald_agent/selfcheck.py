@@ -11,10 +11,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from herald import names
-from herald.snapshot import Project, Snapshot
+from herald.snapshot import Snapshot
 from herald_agent import landlock
 from herald_agent.boundary import secrets_of_home
 from herald_agent.confinement import Confinement
+from herald_agent.workspace import Workspace
 
 _NOTHING_HOLDS = (
     "Neither Landlock (Linux 5.19 and later, `landlock` in /sys/kernel/security/lsm) nor mount namespaces can be used "
@@ -50,11 +51,11 @@ class _Trial(NamedTuple):
     means: str
 
 
-def not_held(settings: Snapshot, project: Project | None, confinement: Confinement) -> list[str]:
-    """Sentences on what the confinement of a project's runs does not hold. Nothing is expected of it in try mode."""
+def not_held(settings: Snapshot, workspace: Workspace | None, confinement: Confinement) -> list[str]:
+    """Sentences on what the confinement of a workspace's runs does not hold. Nothing is expected of it in try mode."""
     if names.mode() == "try":
         return []
-    trials = _trials(settings, project)
+    trials = _trials(settings, workspace)
     read, write = os.pipe2(os.O_CLOEXEC)
     pid = os.fork()
     if pid == 0:
@@ -106,16 +107,11 @@ def _succeeds(trial: _Trial) -> bool:
         return False
 
 
-def _trials(settings: Snapshot, project: Project | None) -> list[_Trial]:
+def _trials(settings: Snapshot, workspace: Workspace | None) -> list[_Trial]:
     agent, config = names.state_folder(names.AGENT), names.config_folder()
     states = [names.state_folder(name) for name in _OF_OTHERS]
     own = [os.path.join(agent, name) for name in _OWN_STATE]
-    others = [
-        path
-        for other in settings.projects.values()
-        if project is None or other.name != project.name
-        for path in (other.path, *(os.path.join(agent, kind, other.name) for kind in ("homes", "worktrees")))
-    ]
+    others = _of_other_projects(settings, workspace, agent)
     credentials = [names.credential_path(name) for name in _CREDENTIALS]
     credentials += [path for path in (os.environ.get("CREDENTIALS_DIRECTORY"), "/run/credentials") if path]
     personal = secrets_of_home() if names.mode() == "user" else ["/home", "/root"]
@@ -127,6 +123,22 @@ def _trials(settings: Snapshot, project: Project | None) -> list[_Trial]:
         *_existing(_can_connect, _sockets(), "connect to"),
         *_existing(_can_look, [f"/proc/{os.getpid()}/environ"], "look into the process that drives it,"),
     ]
+
+
+def _of_other_projects(settings: Snapshot, workspace: Workspace | None, agent: str) -> list[str]:
+    """The folders of other projects, and the one that an own workspace is apart from."""
+    own = "" if workspace is None else workspace.project.name
+    found = [
+        path
+        for other in settings.projects.values()
+        if other.name != own
+        for path in (
+            other.path,
+            os.path.join(agent, "stores", f"{other.name}.git"),
+            *(os.path.join(agent, kind, other.name) for kind in ("homes", "workspaces")),
+        )
+    ]
+    return [*found, workspace.project.path] if workspace is not None and workspace.own else found
 
 
 def _sockets() -> list[str]:

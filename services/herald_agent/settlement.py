@@ -4,26 +4,28 @@ import os
 import time
 from typing import NamedTuple
 
-from herald import durable, names
+from herald import durable
 from herald.errors import Failed
-from herald_agent import process
-from herald_agent.git import Git, is_below, refused
-from herald_agent.record import Going
+from herald_agent.changes import Changes, changes, stage
+from herald_agent.git import Git, refused
+from herald_agent.record import Going, Uncommitted
 from herald_agent.repository import end_unfinished
 
 _LONG = 300.0
 """Seconds for what grows with the size of the workspace."""
 
-_LONGEST_POINTER = 4096
-
 _LOCK_PATIENCE = 1.0
 """Seconds in which a living git command has done with a lock file."""
+
+_SUBJECT = 200
+_NAMED = 5
 
 
 class Left(NamedTuple):
     """What there is after a run. `uncommitted`: changes stay in the workspace. `notes` are sentences for people."""
 
     head: str
+    base: str
     commits: int
     uncommitted: bool
     notes: tuple[str, ...]
@@ -35,59 +37,72 @@ class Left(NamedTuple):
         return ", ".join(parts)
 
 
-def git_folder(folder: str) -> str:
-    """The folder where git keeps the state of a working folder."""
-    pointer = os.path.join(folder, ".git")
-    try:
-        words = durable.read_limited(pointer, _LONGEST_POINTER)
-    except (OSError, ValueError):  # a clone has a folder there
-        return pointer
-    return os.path.join(folder, os.fsdecode(words.strip().removeprefix(b"gitdir: ")))
+class End(NamedTuple):
+    """Where the agent's git stood when its last process had ended. `head` empty: its branch is gone."""
+
+    head: str
+    on_branch: bool
 
 
-def clear_locks(going: Going) -> bool:
+def end_of(git: Git, git_folder: str, going: Going, notes: list[str]) -> End:
+    """End what the agent left unfinished, and say where it stood. Raises Failed, OSError."""
+    git.inside(lambda: clear_locks(git_folder, going.branch))
+    unfinished = end_unfinished(git, git_folder)
+    notes.extend(f"The agent left {act} unfinished; it was aborted." for act in unfinished)
+    head = git.head_of(going.branch)
+    if git.branch() == going.branch:
+        return End(head, on_branch=True)
+    if not head:
+        notes.append(f"The agent removed branch {going.branch}.")
+        return End("", on_branch=False)
+    notes.append(f"The agent left branch {going.branch}; only what is on that branch was taken.")
+    back = git.attempt("checkout", "--quiet", "--no-guess", going.branch, "--", deadline=_LONG)
+    return End(head, on_branch=back.code == 0)
+
+
+def clear_locks(git_folder: str, branch: str) -> bool:
     """Remove the lock files of git commands that were killed; a lock of somebody else goes by itself, and soon.
 
-    Returns whether the workspace's index was locked: a checkout that was killed has done half of its work.
+    Returns whether the index was locked: a checkout that was killed has done half of its work.
     """
-    own, clone = git_folder(going.folder), git_folder(going.clone)
-    if names.mode() != "try" and not (is_below(own, going.clone) and is_below(clone, going.clone)):
-        return False  # the agent made it point elsewhere, perhaps into what is somebody else's
-    places = {os.path.join(own, name) for name in ("index", "HEAD")}
-    places |= {os.path.join(clone, name) for name in (f"refs/heads/{going.branch}", "packed-refs", "config")}
-    locks = [f"{place}.lock" for place in places if os.path.lexists(f"{place}.lock")]
+    places = ("index", "HEAD", f"refs/heads/{branch}", "packed-refs", "config")
+    locks = [path for each in places if os.path.lexists(path := os.path.join(git_folder, f"{each}.lock"))]
     until = time.monotonic() + _LOCK_PATIENCE
     while any(os.path.lexists(lock) for lock in locks) and time.monotonic() < until:
         time.sleep(0.05)  # nothing tells when a lock file goes
     left = [lock for lock in locks if os.path.lexists(lock)]
     for lock in left:
         durable.with_no_trace(lock)
-    return os.path.join(own, "index.lock") in left
+    return os.path.join(git_folder, "index.lock") in left
 
 
-def take(git: Git, going: Going, notes: list[str], *, auto_commit: bool) -> bool:
-    """Take what is in a workspace; returns whether uncommitted changes have to stay there."""
-    if not os.path.isdir(going.folder):
-        notes.append("The agent removed its own worktree.")
-        return False
-    try:
-        return not _take(git.at(going.folder), going, notes, auto_commit=auto_commit)
-    except Failed as error:
-        notes.append(f"Not all of it could be taken: {error.message}.")
-        return True
+def commit(git: Git, going: Going, head: str, found: Changes) -> str:
+    """Commit what was changed on the run's branch; returns its head. Raises Failed."""
+    if not found:
+        return head
+    if found.paths:
+        stage(git, found.paths)
+    tree = git("write-tree", deadline=_LONG)
+    if tree == git("rev-parse", f"{head}^{{tree}}"):
+        return head
+    output = git.attempt("commit-tree", tree, "-p", head, "-F", "-", given=message_of(going.title), deadline=_LONG)
+    if output.code != 0:
+        raise refused("commit-tree", output)
+    made = output.out.decode().strip()
+    git("update-ref", f"refs/heads/{going.branch}", made, head)
+    return made
 
 
-def put_at_rest(git: Git, going: Going, notes: list[str], *, cut_off: bool) -> None:
-    """Remove the worktree, or put back what was checked out; `cut_off`: a checkout has to be completed first."""
-    if going.mode == "own":
-        if git.attempt("worktree", "remove", "--force", "--force", "--", going.folder, deadline=_LONG).code != 0:
-            process.remove_tree(going.folder)
-            registered = os.path.join(git_folder(going.clone), "worktrees", os.path.basename(going.folder))
-            durable.with_no_trace(os.path.join(registered, "locked"))  # by a `git worktree add` that was killed
-            git.attempt("worktree", "prune")
-        if os.path.lexists(going.folder):
-            notes.append(f"The worktree {going.folder} could not be removed; remove it by hand.")
-        return
+def name_what_is_left_out(found: Changes, notes: list[str]) -> None:
+    """Say what of the changes cannot be taken."""
+    if found.repositories:
+        notes.append(f"Not taken, because they are repositories of their own: {_some(found.repositories)}.")
+    if found.submodules:
+        notes.append(f"Not taken: changes of the submodules {_some(found.submodules)}.")
+
+
+def put_back(git: Git, going: Going, notes: list[str], *, cut_off: bool) -> None:
+    """Check out in a person's folder what was checked out there; `cut_off`: a checkout has to be completed first."""
     if cut_off:
         git.attempt("checkout", "--quiet", "--force", "--detach", going.base, deadline=_LONG)
     if git.branch() != going.back:
@@ -102,32 +117,44 @@ def result(git: Git, going: Going, notes: list[str], *, uncommitted: bool) -> Le
     head = git.head_of(going.branch)
     commits = int(git("rev-list", "--count", f"{going.base}..{head}")) if head and head != going.base else 0
     if uncommitted:
-        notes.append(f"Uncommitted changes are in {going.folder} on branch {going.branch}.")
-    return Left(head or going.base, commits, uncommitted, tuple(notes))
+        notes.append(
+            f"Uncommitted changes stay in the workspace, on branch {going.branch}; the next task goes on there."
+        )
+    return Left(head or going.base, going.base, commits, uncommitted, tuple(notes))
 
 
-def _take(git: Git, going: Going, notes: list[str], *, auto_commit: bool) -> bool:
-    """Bring everything onto the run's branch as far as the project wants it; returns whether the tree is clean."""
-    unfinished = end_unfinished(git, git_folder(git.folder))
-    notes.extend(f"The agent left {act} unfinished; it was aborted." for act in unfinished)
-    if git.branch() != going.branch:
-        if not git.head_of(going.branch):
-            notes.append(f"The agent removed branch {going.branch}.")
-            return git.is_clean()
-        notes.append(f"The agent left branch {going.branch}; only what is on that branch was taken.")
-        if git.attempt("checkout", "--quiet", "--no-guess", going.branch, "--").code != 0:
-            return git.is_clean()
-    if not auto_commit:
-        if git.head_of(going.branch) != going.base:
-            git("reset", "--quiet", "--soft", going.base)
-        return git.is_clean()
-    if git.is_clean():
+def take_in_place(git: Git, git_folder: str, going: Going, notes: list[str], *, auto_commit: bool) -> bool:
+    """Take what is in a person's folder; returns whether uncommitted changes have to stay there."""
+    try:
+        end = end_of(git, git_folder, going, notes)
+        if not end.on_branch:
+            return bool(changes(git, with_untracked=False))
+        if not auto_commit:
+            if end.head != going.base:
+                git("reset", "--quiet", "--soft", going.base)
+            return bool(changes(git))
+        found = changes(git)
+        name_what_is_left_out(found, notes)
+        commit(git, going, end.head, found)
+    except Failed as error:
+        notes.append(f"Not all of it could be taken: {error.message}.")
         return True
-    git("add", "--all", deadline=_LONG)
-    git("commit", "--quiet", "--no-verify", "--cleanup=whitespace", "--message", _subject(going.title), deadline=_LONG)
-    return git.is_clean()
+    return False
 
 
-def _subject(title: str) -> str:
-    line = " ".join(title.replace("\0", " ").split())
-    return line[:200] or "Work that the agent left uncommitted"
+def left_uncommitted(going: Going) -> Uncommitted:
+    """What the record says of changes that stay in the tree."""
+    return Uncommitted(going.branch, going.base, going.back)
+
+
+def message_of(title: str) -> str:
+    """The message of a commit: the task's first line, then the rest of it."""
+    first, _, rest = title.replace("\0", " ").strip().partition("\n")
+    subject = " ".join(first.split())[:_SUBJECT] or "Work that the agent left uncommitted"
+    body = "\n".join(line.rstrip() for line in rest.strip("\n").splitlines())
+    return f"{subject}\n\n{body}\n" if body else f"{subject}\n"
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(name.encode("utf-8", "replace").decode() for name in names[:_NAMED]) + more

@@ -8,24 +8,30 @@ from typing import Any, NamedTuple
 
 from herald import journal, names
 from herald.errors import Failed, HeraldError
-from herald.snapshot import Project, Snapshot
+from herald.snapshot import Snapshot
 from herald_agent import attachments, claude, login, outcome, process, prompt, selfcheck
+from herald_agent.access import Access, access
 from herald_agent.bootstrap import add_templates
-from herald_agent.confinement import confine
 from herald_agent.control import Control
 from herald_agent.environment import build
-from herald_agent.git import Git, Unusable
+from herald_agent.gitfolder import Upstream
+from herald_agent.inside import Unusable
 from herald_agent.locks import folder
+from herald_agent.opening import OpenWorkspace, Wanted, open_workspace
 from herald_agent.outcome import Outcome
 from herald_agent.output import Log, write_result
-from herald_agent.repository import Repository, open_repository
+from herald_agent.repository import Repository
 from herald_agent.request import Request
 from herald_agent.settlement import Left
 from herald_agent.stop import Stopped, StopSignal
-from herald_agent.workspace import Workspace, open_workspace
+from herald_agent.store import Incomplete
+from herald_agent.workspace import Workspace
 
 _LONGEST_TEMPORARY = 84
 """The CLI makes sockets below its TMPDIR (`cc-socks/PID.sock`), and a socket's path has at most 107 bytes."""
+
+_SLOW_PACK = 1 << 22
+"""Bytes of a pack whose import people notice."""
 
 _PRIVATE = "/tmp"  # noqa: S108 - each instance of the unit has one of its own (PrivateTmp=)
 
@@ -37,29 +43,30 @@ class Work(NamedTuple):
     text: str
     outcome: Outcome
     fields: dict[str, Any]
-    workspace: Workspace | None = None
+    opened: OpenWorkspace | None = None
 
 
 class Place(NamedTuple):
     """Where a run belongs; `not_held` is filled with what its confinement does not hold."""
 
     settings: Snapshot
-    project: Project
+    workspace: Workspace
     temporary: str
     not_held: list[str]
 
 
-def work(request: Request, settings: Snapshot, project: Project, stop: StopSignal, begun: float) -> None:
+def work(request: Request, settings: Snapshot, workspace: Workspace, stop: StopSignal, begun: float) -> None:
     """Do the run and write its result. Raises OSError when the result cannot be written."""
+    project = workspace.project
     journal.info("run begins", project=project.name, run=request.run)
     process.adopt_orphans()
-    place = Place(settings, project, _temporary(project), [])
+    place = Place(settings, workspace, _temporary(workspace), [])
     done = _guarded(request, place, stop, begun)
     if not process.end_descendants():
         journal.error("processes of the agent are left that cannot be killed", project=project.name, run=request.run)
-    login.take_back(project.name)
+    login.take_back(workspace.name)
     _remove(place.temporary)
-    attachments.remove(project.name)
+    attachments.remove(workspace.name)
     end = {
         "outcome": done.outcome.kind,
         "message": done.outcome.message,
@@ -80,18 +87,20 @@ def work(request: Request, settings: Snapshot, project: Project, stop: StopSigna
         **done.fields,
     }
     write_result(request.result, done.text, end)
-    if done.workspace is not None and done.outcome.kind == "ok":
-        done.workspace.forget()
+    if done.opened is not None and done.outcome.kind == "ok":
+        done.opened.forget()
     journal.info(f"run ended: {done.outcome.kind} {done.outcome.message}", project=project.name, run=request.run)
 
 
 def _guarded(request: Request, place: Place, stop: StopSignal, begun: float) -> Work:
     """The boundary of a run: whatever goes wrong becomes an outcome."""
-    project = place.project
+    project = place.workspace.project
     try:
         return _work(request, place, stop, begun)
     except Stopped:
         found = Outcome("stopped", "Stopped together with Herald; it goes on when Herald is started.")
+    except Incomplete as error:
+        found = Outcome("incomplete", error.message)
     except Unusable as error:
         found = Outcome("workspace", error.message)
     except HeraldError as error:
@@ -108,50 +117,69 @@ def _guarded(request: Request, place: Place, stop: StopSignal, begun: float) -> 
 
 
 def _work(request: Request, place: Place, stop: StopSignal, begun: float) -> Work:
-    project = place.project
+    workspace = place.workspace
     _make_empty(place.temporary)
-    environment = build(project, place.temporary)
+    environment = build(workspace, place.temporary)
     log = Log(request.log)
     log.credential("none, the stand-in needs none" if claude.is_standin() else environment.credential)
     command = claude.command()
     if not command:
         return Work("", outcome.not_installed(), {})
-    files = attachments.unpack(request.attachments, project.name)
+    files = attachments.unpack(request.attachments, workspace.name)
     words = prompt.with_files(prompt.read(request.prompt), files)
-    readable = attachments.place(project.name) if files else ""
-    confinement = confine(place.settings, project, place.temporary, readable)
-    _tell_what_is_not_held(request, place, selfcheck.not_held(place.settings, project, confinement))
-    repository = open_repository(project, Git(project.path, environment.git, stop, confinement.enter))
-    if os.fstat(request.base_pack).st_size:
-        _import_base(repository, request.base_pack)
-    workspace = open_workspace(project, repository, request.branch, request.base, request.title)
+    readable = attachments.place(workspace.name) if files else ""
+    upstream = Upstream(request.default_branch, request.default_head)
+    reached = access(
+        place.settings, workspace, stop=stop, temporary=place.temporary, readable=readable, upstream=upstream
+    )
+    _tell_what_is_not_held(request, place, selfcheck.not_held(place.settings, workspace, reached.confinement))
+    opened = _opened(request, reached, log)
     journal.debug("workspace is ready", run=request.run)
     order = claude.Order(
         command=command,
-        folder=workspace.folder,
+        folder=opened.folder,
         environment=environment,
         prompt=words,
         session=request.session or _new_session(),
         resume=request.resume,
-        may_commit=project.auto_commit,
+        may_commit=workspace.project.auto_commit,
         until=begun + request.deadline,
-        confine=confinement.enter,
+        confine=reached.confinement.enter,
     )
     try:
         if request.bootstrap:
-            add_templates(repository.git.at(workspace.folder), project)
+            add_templates(opened.repository.git, workspace.project)
         said = _converse(order, log, request, stop)
     finally:
         process.end_descendants()
-        left = workspace.close()
-    fields = said.fields | {"branch": workspace.branch, **_hand_over(repository, request, left)}
-    return Work(said.text, _with_notes(said.outcome, left), fields, workspace)
+        left = opened.close()
+    fields = said.fields | {"branch": opened.branch, **_hand_over(opened.repository, request, left)}
+    return Work(said.text, _with_notes(said.outcome, left), fields, opened)
+
+
+def _opened(request: Request, reached: Access, log: Log) -> OpenWorkspace:
+    """The workspace with the base commit in it. Raises Incomplete, Unusable, Failed, OSError."""
+    if reached.own is None:
+        notes: list[str] = []
+        repository = reached.repository(notes)
+        if os.fstat(request.base_pack).st_size:
+            _import_base(repository, request.base_pack)
+    else:
+        if os.fstat(request.base_pack).st_size > _SLOW_PACK or not reached.own.is_there():
+            log.progress("preparing the workspace")
+        reached.own.store.take(request.base_pack, request.base)
+        notes = []
+        repository = reached.repository(notes)
+    wanted = Wanted(request.branch, request.base, request.title)
+    opened = open_workspace(reached.workspace, repository, reached.record, wanted)
+    opened.notes.extend(notes)
+    return opened
 
 
 def _tell_what_is_not_held(request: Request, place: Place, sentences: list[str]) -> None:
     place.not_held.extend(sentences)
     for sentence in sentences:
-        journal.warning(f"not held: {sentence}", project=place.project.name, run=request.run)
+        journal.warning(f"not held: {sentence}", project=request.project, run=request.run)
 
 
 def _converse(order: claude.Order, log: Log, request: Request, stop: StopSignal) -> Work:
@@ -170,22 +198,20 @@ def _converse(order: claude.Order, log: Log, request: Request, stop: StopSignal)
 
 
 def _import_base(repository: Repository, pack: int) -> None:
-    """Take what the clone may lack. Raises Unusable, upon which the caller hands over all of it the next time."""
+    """Take what the clone may lack. Raises Incomplete, upon which the caller hands over all of it the next time."""
     try:
         repository.import_pack(pack)
     except Failed as error:
-        raise Unusable(
-            f"{repository.folder} lacks commits that it had ({error.message}); send the task again, it gets them then"
-        ) from error
+        raise Incomplete(f"{repository.folder} lacks commits that it had ({error.message})") from error
 
 
 def _hand_over(repository: Repository, request: Request, left: Left) -> dict[str, Any]:
     """Pack what was committed. The commits stay in the clone when that fails."""
     size = 0
     if left.commits:
-        clone = Repository(repository.git.unstoppable(), repository.git_folder)
-        size = clone.export_pack([left.head], [request.base], request.pack)
-    return {"head": left.head, "commits": left.commits, "pack_bytes": size, "uncommitted": left.uncommitted}
+        size = repository.unstoppable().export_pack([left.head], [left.base], request.pack)
+    counted = {"commits": left.commits, "pack_bytes": size, "uncommitted": left.uncommitted}
+    return {"head": left.head, "base": left.base, **counted}
 
 
 def _with_notes(found: Outcome, left: Left) -> Outcome:
@@ -201,11 +227,11 @@ def _new_session() -> str:
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-8{digits[17:20]}-{digits[20:]}"
 
 
-def _temporary(project: Project) -> str:
-    """The folder for temporary files of a project's runs."""
+def _temporary(workspace: Workspace) -> str:
+    """The folder for temporary files of a workspace's runs."""
     if names.mode() == "system":
         return _PRIVATE
-    path = os.path.join(folder("tmp"), project.name)
+    path = os.path.join(folder("tmp"), workspace.name)
     if len(path) <= _LONGEST_TEMPORARY:
         return path
     return f"/tmp/herald-{os.geteuid()}-{zlib.crc32(path.encode()):08x}"  # noqa: S108 - `_make_empty` checks whose it is

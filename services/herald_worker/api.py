@@ -52,7 +52,7 @@ class WorkerApi(worker.Worker):
         self._proposer = proposer
         self._watcher = watcher
         self._readied = readied
-        self._cloner = Cloner(database, runner.starter)
+        self._cloner = Cloner(database, runner.fetcher)
 
     async def Enqueue(
         self,

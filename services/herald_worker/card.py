@@ -53,6 +53,7 @@ async def word(mirror: Mirror, project: Project, run: str, task: Due | None, end
         identity=project.agent_name,
         answers="" if task is None else task.key,
         needs_vote=project.push_requires_approval,
+        workspace=project.name if task is None else task.workspace,
     )
 
 

@@ -41,6 +41,8 @@ class Step(NamedTuple):
     commits: int
     summary: str
     expected: str
+    workspace: str
+    base: str
 
 
 class Carrier:
@@ -109,19 +111,22 @@ class Carrier:
         )
 
     async def _discard(self, step: Step, project: Project) -> None:
-        reason = ""
+        reason, stays = "", ""
         try:
-            discarded = await self._agent.Discard(project=project.name, branch=step.branch, head=step.head)
-            reason = "" if discarded["removed"] else discarded["reason"]
+            discarded = await self._agent.Discard(
+                project=project.name, workspace=step.workspace, branch=step.branch, head=step.head, base=step.base
+            )
+            reason = "" if discarded["removed"] else f"The branch in the workspace was kept: {discarded['reason']}"
+            stays = _what_stays(discarded["ignored"])
         except (Unavailable, Busy) as error:
             if step.tries + 1 < _TRIES:
                 await self._again(step, error.message)
                 return
-            reason = error.message
+            reason = f"The branch in the workspace was kept: {error.message}"
         except HeraldError as error:
-            reason = error.message
+            reason = f"The branch in the workspace was kept: {error.message}"
         await self._forget(step)
-        await self._finish(step, "discarded", reason)
+        await self._finish(step, "discarded", reason or stays)
 
     async def _forget(self, step: Step) -> None:
         """The mirror need not offer and keep apart what is decided; its objects stay."""
@@ -134,7 +139,7 @@ class Carrier:
         texts = {
             "pushed": f"Pushed — {step.branch} at {step.head[:12]}. {step.summary}",
             "discarded": f"Discarded — {step.branch} at {step.head[:12]}. {step.summary}"
-            + (f" The branch in the clone was kept: {reason}" if reason else ""),
+            + (f" {reason}" if reason else ""),
             "void": f"Not pushed — the vote on {step.branch} is void: {reason}. "
             "Look at the remote's branch; `!push` proposes what is there now.",
             "refused": f"Not pushed — {step.branch}: {reason}. `!push` proposes it again when that is mended.",
@@ -176,6 +181,13 @@ class Carrier:
             self._runner.committed()
 
 
+def _what_stays(ignored: int) -> str:
+    if not ignored:
+        return ""
+    what = "1 file or folder" if ignored == 1 else f"{ignored} files and folders"
+    return f"What git ignores stays in the workspace ({what}); `!reset` clears it."
+
+
 def _next(connection: sqlite3.Connection) -> Step | None:
     row = connection.execute(
         "SELECT * FROM proposals WHERE ended_at IS NULL AND state IN ('approved', 'pushing', 'rejected')"
@@ -195,6 +207,8 @@ def _next(connection: sqlite3.Connection) -> Step | None:
         commits=row["commits"],
         summary=row["summary"],
         expected=proposals.last_pushed(connection, row["project"], row["branch"]),
+        workspace=row["workspace"],
+        base=row["base"],
     )
 
 

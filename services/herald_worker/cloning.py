@@ -5,7 +5,6 @@ Every step can be made again: a fetch of what is here already brings nothing, a 
 
 import asyncio
 import os
-import sqlite3
 
 from asyncvarlink import FileDescriptor
 
@@ -18,8 +17,9 @@ from herald.interfaces.agent import Agent
 from herald.interfaces.worker import Author, Cloned
 from herald.people import may, role_of
 from herald.snapshot import Project, Snapshot
+from herald_worker import workspaces
+from herald_worker.fetching import Fetcher
 from herald_worker.mirror import Mirror
-from herald_worker.starting import Starter
 
 DEADLINE = 1100.0
 """Seconds for the agent's unit, which checks out the whole repository."""
@@ -42,9 +42,9 @@ def check_right(snapshot: Snapshot, author: Author) -> None:
 class Cloner:
     """Clones projects, each one by one."""
 
-    def __init__(self, database: Database, starter: Starter) -> None:
+    def __init__(self, database: Database, fetcher: Fetcher) -> None:
         self._database = database
-        self._starter = starter
+        self._fetcher = fetcher
         self._agent = client.peer(Agent, DEADLINE)
         self._turns: dict[str, asyncio.Lock] = {}
 
@@ -58,7 +58,7 @@ class Cloner:
         os.makedirs(folder, mode=0o700, exist_ok=True)
         pack = os.path.join(folder, f"{project.name}.pack")
         try:
-            fetched = await self._starter.fetch_default(project, pack)
+            fetched = await self._fetcher.fetch_default(project, pack)
             branch, head = fetched["branch"], fetched["head"]
             await Mirror(project.name).export(head, "", pack)
             fd = os.open(pack, os.O_RDONLY | os.O_CLOEXEC)
@@ -71,14 +71,9 @@ class Cloner:
         finally:
             with_no_trace(pack)
         if cloned["created"]:
-            await self._database.write(lambda connection: _note(connection, project.name, head))
+            if project.workspace == "path":
+                await self._database.write(
+                    lambda connection: workspaces.note(connection, project.name, project.name, head)
+                )
             journal.notice(f"cloned {branch} at {head[:12]} to {project.path}", project=project.name)
         return Cloned(path=project.path, branch=branch, head=head, created=cloned["created"])
-
-
-def _note(connection: sqlite3.Connection, project: str, head: str) -> None:
-    """What the new clone has; what was known of one that was there before holds no more."""
-    connection.execute(
-        "INSERT INTO clones (project, base) VALUES (?, ?) ON CONFLICT (project) DO UPDATE SET base = excluded.base",
-        (project, head),
-    )

@@ -86,6 +86,7 @@ class Watcher:
         if generation != self._generation:  # whoever had it compiled
             self._generation = generation
             self._readied.look_again()
+            self._runner.preparer.look_again()
 
     async def _compare(self) -> None:
         """Compile when the files differ from the snapshot, unless exactly these were found wrong already."""

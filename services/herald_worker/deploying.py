@@ -117,7 +117,7 @@ class Deployer:
         project = self._project(due.project)
         await asyncio.to_thread(folder.prepare)
         mirror = Mirror(project.name)
-        head = due.head or await self._runner.starter.fetch(project, folder.file("tree"))
+        head = due.head or await self._runner.fetcher.fetch(project, folder.file("tree"))
         if not await mirror.has(head):
             raise Failed(
                 f"commit {head[:12]} is not in the worker's mirror any more, which was damaged and made anew; what is"

@@ -28,6 +28,7 @@ _RUNS = "refs/runs/"
 _RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _HASH = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _MOST_SUBJECTS = 20
+_MOST_ANCESTORS = 200_000
 _MOST_PACKS = 50
 _MOST_INPUT = 1 << 40
 
@@ -156,6 +157,16 @@ class Mirror:
         _checked(commit)
         async with self._one_act():
             return await self._has(commit)
+
+    async def ancestors(self, head: str) -> list[str]:
+        """Commits of the first parents' line: the newest, then ever farther apart."""
+        _checked(head)
+        async with self._one_act():
+            outcome = await self._git("rev-list", "--first-parent", f"--max-count={_MOST_ANCESTORS}", head)
+            await self._demand(outcome)
+        line = outcome.out.decode().split()
+        near = line[:64]
+        return near + [line[2**power] for power in range(6, 32) if 2**power < len(line)]
 
     async def is_ancestor(self, ancestor: str, descendant: str) -> bool:
         """Whether one commit is in the history of the other (a commit is in its own)."""

@@ -7,6 +7,8 @@ MESSAGE = "--- message ---"
 """The line after which the operator's own words stand, to the end."""
 
 _QUOTE = "> "
+_LONGEST_BODY = 8000
+"""Characters of a task that a commit's message repeats."""
 
 
 def compose(project: Project, branch: str, author: Author, history: list[Quote], text: str) -> bytes:
@@ -35,6 +37,13 @@ def title_of(text: str) -> str:
     lines = ("".join(filter(str.isprintable, line)).strip() for line in text.splitlines())
     first = next(filter(None, lines), "work of the agent")
     return first if len(first) <= 72 else first[:71] + "…"
+
+
+def message_of(text: str) -> str:
+    """The message as that of a commit: its first line as the subject, the whole of it below if that says more."""
+    title = title_of(text)
+    body = "\n".join("".join(filter(str.isprintable, line)).rstrip() for line in text.splitlines()).strip()
+    return title if body == title else f"{title}\n\n{body[:_LONGEST_BODY]}"
 
 
 def _one_line(text: str) -> str:

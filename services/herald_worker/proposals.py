@@ -35,6 +35,8 @@ class NewProposal(NamedTuple):
     identity: str
     answers: str
     needs_vote: bool
+    workspace: str = ""
+    """empty: the project's first"""
 
 
 def first_line(commits: int, summary: str) -> str:
@@ -58,10 +60,11 @@ def create(connection: sqlite3.Connection, new: NewProposal, ends: str = "") -> 
     expires = clock.text(time.time() + _LIFETIME)
     state: ProposalState = "open" if new.needs_vote else "approved"
     cursor = connection.execute(
-        "INSERT INTO proposals (project, task, run, branch, base, head, commits, summary, card, state, answers,"
-        " created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO proposals (project, workspace, task, run, branch, base, head, commits, summary, card, state,"
+        " answers, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             new.project,
+            new.workspace or new.project,
             new.task,
             new.run,
             new.branch,
@@ -238,10 +241,11 @@ def row_of(connection: sqlite3.Connection, proposal: str) -> sqlite3.Row:
     return row
 
 
-def open_of(connection: sqlite3.Connection, project: str) -> sqlite3.Row | None:
-    """The newest open proposal of a project, which the next task continues."""
+def open_of(connection: sqlite3.Connection, workspace: str) -> sqlite3.Row | None:
+    """The newest open proposal of a workspace, which the next task there continues."""
     row = connection.execute(
-        "SELECT * FROM proposals WHERE project = ? AND state = 'open' ORDER BY id DESC LIMIT 1", (project,)
+        "SELECT * FROM proposals WHERE workspace = ? AND ended_at IS NULL AND state = 'open' ORDER BY id DESC LIMIT 1",
+        (workspace,),
     ).fetchone()
     assert row is None or isinstance(row, sqlite3.Row)
     return row

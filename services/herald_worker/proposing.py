@@ -43,12 +43,14 @@ class Proposer:
         os.makedirs(folder, mode=0o700, exist_ok=True)
         pack = os.path.join(folder, f"{project.name}.pack")
         try:
-            base = await self._runner.starter.fetch(project, pack)
+            base = await self._runner.fetcher.fetch(project, pack)
             mirror = Mirror(project.name)
             known = await mirror.known()
             fd = os.open(pack, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             try:
-                prepared = await self._agent.Prepare(project=project.name, have=known, pack=FileDescriptor(fd))
+                prepared = await self._agent.Prepare(
+                    project=project.name, workspace=project.name, have=known, pack=FileDescriptor(fd)
+                )
             finally:
                 os.close(fd)
             made = []

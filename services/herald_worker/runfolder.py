@@ -149,6 +149,14 @@ class RunFolder:
         """Hand a message to the agent at work; durable when this returns. Raises OSError."""
         self._append_to_control(json.dumps(message, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
 
+    def tell_progress(self, text: str) -> None:
+        """What is done before the agent's unit has the run, in the log in which it will write. Raises OSError."""
+        fd = os.open(self.file("log"), os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        try:
+            _write_all(fd, json.dumps({"type": "progress", "text": text}).encode() + b"\n")
+        finally:
+            os.close(fd)
+
     def told(self) -> set[str]:
         """The keys of the messages that were handed to the agent."""
         return {text_of(line, "key") for line in self._lines("control")}

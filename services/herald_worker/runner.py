@@ -22,7 +22,9 @@ from herald_worker import posts, tasks
 from herald_worker.attachments import Attachments
 from herald_worker.card import propose
 from herald_worker.damage import is_damaged
+from herald_worker.fetching import Fetcher
 from herald_worker.mirror import Mirror
+from herald_worker.preparing import Preparer
 from herald_worker.progress import Showing, ending
 from herald_worker.runfolder import End, RunFolder, died
 from herald_worker.settling import Settlement, back_to_queue, settle
@@ -53,7 +55,9 @@ class Runner:
         self._attachments = attachments
         self._showing = Showing(database, log, outbox)
         self.steering = Steering(database)
-        self.starter = Starter(database, snapshot)
+        self.fetcher = Fetcher()
+        self.preparer = Preparer(database, snapshot, self.fetcher)
+        self._starter = Starter(database, snapshot, self.fetcher, self.preparer)
         self._wake = asyncio.Event()
         self._going: dict[str, Going] = {}
         self.proposed = asyncio.Event()
@@ -148,7 +152,7 @@ class Runner:
         self._showing.begin(going)
         try:
             try:
-                await self.starter.start(going)
+                await self._starter.start(going)
                 await self._running(going)
             except Busy as error:
                 await self._back_to_queue(going, error.message, _BUSY_PAUSE)

@@ -171,4 +171,44 @@ CREATE TABLE deployments (
 CREATE INDEX deployments_live ON deployments (project, id) WHERE ended_at IS NULL;
 CREATE INDEX pushed_last ON pushed (project, at);
 """,
+    # A project may have several workspaces; its first is named as it is. What clones had counts no more: the objects of
+    # own workspaces are in a store now, which is filled anew.
+    """
+ALTER TABLE tasks ADD COLUMN workspace TEXT NOT NULL DEFAULT '';
+UPDATE tasks SET workspace = project;
+CREATE INDEX tasks_queued_of_workspace ON tasks (workspace, rank, id) WHERE state = 'queued';
+DROP INDEX tasks_going;
+CREATE INDEX tasks_going ON tasks (workspace) WHERE state IN ('starting', 'running');
+ALTER TABLE proposals ADD COLUMN workspace TEXT NOT NULL DEFAULT '';
+UPDATE proposals SET workspace = project;
+CREATE INDEX proposals_of_workspace ON proposals (workspace, id) WHERE ended_at IS NULL;
+DROP TRIGGER tasks_come;
+DROP TRIGGER tasks_move;
+DROP TRIGGER tasks_go;
+DROP TABLE queue_lengths;
+CREATE TABLE queue_lengths (
+  workspace TEXT PRIMARY KEY,
+  project TEXT NOT NULL,
+  queued INTEGER NOT NULL
+);
+INSERT INTO queue_lengths SELECT workspace, project, COUNT(*) FROM tasks WHERE state = 'queued' GROUP BY workspace;
+CREATE TRIGGER tasks_come AFTER INSERT ON tasks WHEN NEW.state = 'queued' BEGIN
+  INSERT OR IGNORE INTO queue_lengths VALUES (NEW.workspace, NEW.project, 0);
+  UPDATE queue_lengths SET queued = queued + 1 WHERE workspace = NEW.workspace;
+END;
+CREATE TRIGGER tasks_move AFTER UPDATE OF state ON tasks WHEN (OLD.state = 'queued') <> (NEW.state = 'queued') BEGIN
+  INSERT OR IGNORE INTO queue_lengths VALUES (NEW.workspace, NEW.project, 0);
+  UPDATE queue_lengths SET queued = queued + (NEW.state = 'queued') - (OLD.state = 'queued')
+    WHERE workspace = NEW.workspace;
+END;
+CREATE TRIGGER tasks_go AFTER DELETE ON tasks WHEN OLD.state = 'queued' BEGIN
+  UPDATE queue_lengths SET queued = queued - 1 WHERE workspace = OLD.workspace;
+END;
+DROP TABLE clones;
+CREATE TABLE workspaces (
+  name TEXT PRIMARY KEY,
+  project TEXT NOT NULL,
+  base TEXT NOT NULL
+);
+""",
 )

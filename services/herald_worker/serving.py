@@ -47,6 +47,7 @@ async def serve(service: Service) -> None:
     service.task(Carrier(database, snapshot, runner).work(), "votes")
     service.task(Deployer(database, snapshot, runner).work(), "deployments")
     service.task(watcher.watch(), "configuration")
+    service.task(runner.preparer.watch(), "workspaces")
     service.duty(duty)
     service.on_reload(reload)
     service.serve(Worker, api)

@@ -7,6 +7,7 @@
 | cancelled | cancelled | what was said so far |
 | stopped, or killed together with everything else | queued | same session, no attempt counted |
 | crash | queued, after three parked | same session, 1, 2, 4 ... 300 s later |
+| incomplete: the workspace lacks objects, or is made anew | likewise | handed over whole |
 | anything else | failed | what was said so far, the reason, the next step |
 """
 
@@ -17,7 +18,7 @@ from typing import NamedTuple
 from herald import clock
 from herald.interfaces.worker import Task, TaskState
 from herald.snapshot import Project
-from herald_worker import posts, proposals, steering, tasks
+from herald_worker import posts, proposals, steering, tasks, workspaces
 from herald_worker.progress import ending
 from herald_worker.runfolder import End
 
@@ -95,16 +96,13 @@ def settle(connection: sqlite3.Connection, settlement: Settlement) -> bool:
     row = tasks.row_of(connection, str(settlement.task))
     if end.branch:
         connection.execute("UPDATE tasks SET branch = ? WHERE id = ?", (end.branch, settlement.task))
-    if end.base and end.head and end.outcome != "workspace":
+    if end.base and end.head and end.outcome not in ("workspace", "incomplete"):
         # It came so far that it took the base; which one is not its say.
-        connection.execute(
-            "INSERT INTO clones (project, base) VALUES (?, ?) ON CONFLICT (project) DO UPDATE SET base = excluded.base",
-            (settlement.project.name, row["base"]),
-        )
-    elif end.outcome == "workspace":
-        connection.execute("DELETE FROM clones WHERE project = ?", (settlement.project.name,))
+        workspaces.note(connection, row["workspace"], row["project"], row["base"])
+    elif end.outcome in ("workspace", "incomplete"):
+        workspaces.forget(connection, row["workspace"])
     thread = _Thread(connection, settlement, row)
-    if end.outcome == "crash" and not row["cancelled_by"]:
+    if end.outcome in ("crash", "incomplete") and not row["cancelled_by"]:
         _crashed(connection, thread, row["crashes"] + 1)
     elif end.outcome == "stopped" and not row["cancelled_by"]:
         tasks.requeue(connection, settlement.task, delay_until=None, counts=False, reason=end.message or "stopped")

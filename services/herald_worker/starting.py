@@ -13,18 +13,18 @@ from asyncvarlink import FileDescriptor
 from herald import journal
 from herald.bus import client
 from herald.database import Database
-from herald.errors import Conflict, Failed, Unavailable
+from herald.errors import Failed
 from herald.interfaces.agent import Agent, Begun
-from herald.interfaces.git import Fetched, Git
+from herald.interfaces.git import Fetched
 from herald.snapshot import Current, Project
-from herald_worker import prompt, proposals, tasks
+from herald_worker import prompt, proposals, tasks, workspaces
 from herald_worker.attachments import path_of
+from herald_worker.fetching import Fetcher
 from herald_worker.mirror import Mirror
+from herald_worker.preparing import Preparer
 from herald_worker.runfolder import RunFolder
 
 _START_DEADLINE = 90.0
-_FETCH_DEADLINE = 1000.0
-"""A first fetch clones the whole repository; herald-git itself ends one that takes longer."""
 
 _PASSED = {
     "prompt": os.O_RDONLY,
@@ -50,28 +50,35 @@ class Going(NamedTuple):
 class Starter:
     """Brings a run from its files to the moment where the agent has its locks."""
 
-    def __init__(self, database: Database, snapshot: Current) -> None:
+    def __init__(self, database: Database, snapshot: Current, fetcher: Fetcher, preparer: Preparer) -> None:
         self._database = database
         self._snapshot = snapshot
+        self._fetcher = fetcher
+        self._preparer = preparer
         self._agent = client.peer(Agent, _START_DEADLINE)
-        self._git = client.peer(Git, _FETCH_DEADLINE)
-        self._mirrors: dict[str, Mirror] = {}
-        """Kept, and with them what this process knows of each."""
 
     async def start(self, going: Going) -> None:
         """Return when the agent has its locks and works. Raises HeraldError; Lost: it may or may not have begun."""
-        needed = (self._agent,) if going.task.base else (self._git, self._agent)
+        known = await self._known(going.task.workspace)
+        if not known:
+            await asyncio.to_thread(going.run.tell_progress, "preparing the workspace, which takes long the first time")
+            await self._preparer.prepare(going.project, going.task.workspace)
+        needed = (self._agent,) if going.task.base else (self._fetcher.git, self._agent)
         async with client.connected_ahead(*needed):
             await self._start(going)
+
+    async def _known(self, workspace: str) -> str:
+        return await self._database.read(lambda connection: workspaces.known(connection, workspace))
 
     async def _start(self, going: Going) -> None:
         run, task, project = going
         branch, base = task.branch, task.base
+        fetched: Fetched | None = None
         if not base:
-            branch, base = await self._branch_and_base(project, run)
+            branch, base, fetched = await self._branch_and_base(project, task, run)
         journal.debug("base known", run=run.run)
         session = task.session or str(uuid.uuid4())
-        had = await self._database.read(lambda connection: tasks.known_to_clone(connection, project.name))
+        had = await self._known(task.workspace)
         if had != base:
             await Mirror(project.name).export(base, had, run.file("base"))
         words = prompt.compose(project, branch, task.author, task.history, task.text)
@@ -89,52 +96,28 @@ class Starter:
             stream = self._agent.Run(
                 run=run.run,
                 project=project.name,
+                workspace=task.workspace,
                 branch=branch,
                 base=base,
                 session=session,
                 resume=bool(task.session),
                 deadline=self._snapshot.get().task_limit,
-                title=prompt.title_of(task.text),
+                title=prompt.message_of(task.text),
                 bootstrap=task.bootstrap,
+                default_branch=fetched["branch"] if fetched else "",
+                default_head=fetched["head"] if fetched else "",
                 **fds,
             )
             await _first_answer(stream)
 
-    async def _branch_and_base(self, project: Project, run: RunFolder) -> tuple[str, str]:
+    async def _branch_and_base(self, project: Project, task: tasks.Due, run: RunFolder) -> tuple[str, str, Fetched]:
         """The open card's branch is continued; else a new one begins at the remote's default branch, fetched now."""
-        head = await self.fetch(project, run.file("fetched"))
-        card = await self._database.read(lambda connection: proposals.open_of(connection, project.name))
+        fetched = await self._fetcher.fetch_default(project, run.file("fetched"))
+        card = await self._database.read(lambda connection: proposals.open_of(connection, task.workspace))
         if card is not None:
-            return str(card["branch"]), str(card["head"])
-        return f"{project.branch_prefix}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}", head
-
-    async def fetch(self, project: Project, pack: str) -> str:
-        """Bring the mirror up to the remote's default branch; returns its head. Raises HeraldError."""
-        return (await self.fetch_default(project, pack))["head"]
-
-    async def fetch_default(self, project: Project, pack: str) -> Fetched:
-        """The same; returns the default branch, too."""
-        if not project.remote:
-            raise Conflict(
-                f"{project.name} has no remote: set `git.remote` in its file, or `git remote add origin URL` in"
-                f" {project.path} and reload"
-            )
-        mirror = self._mirrors.setdefault(project.name, Mirror(project.name))
-        for known in (await mirror.known(), []):
-            fd = os.open(pack, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            try:
-                fetched = await self._git.Fetch(project=project.name, have=known, pack=FileDescriptor(fd))
-            finally:
-                os.close(fd)
-            try:
-                await mirror.import_base(pack, fetched["head"])
-            except Unavailable as error:
-                if not known:
-                    raise
-                journal.warning(f"the mirror is built anew: {error.message}", project=project.name)
-                continue
-            break
-        return fetched
+            return str(card["branch"]), str(card["head"]), fetched
+        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+        return f"{project.branch_prefix}-{stamp}", fetched["head"], fetched
 
 
 async def _first_answer(stream: AsyncIterator[Begun]) -> None:

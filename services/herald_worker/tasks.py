@@ -29,6 +29,8 @@ class NewTask(NamedTuple):
     attachments: str = ""
     """the name of a tar of the worker's; it belongs to the task from then on"""
     bootstrap: bool = False
+    workspace: str = ""
+    """empty: the project's first, which is named as the project is"""
 
 
 class Due(NamedTuple):
@@ -47,6 +49,7 @@ class Due(NamedTuple):
     attachments: str
     bootstrap: bool
     started_at: str
+    workspace: str
 
 
 def enqueue(connection: sqlite3.Connection, new: NewTask) -> Enqueued:
@@ -57,11 +60,12 @@ def enqueue(connection: sqlite3.Connection, new: NewTask) -> Enqueued:
             task=str(known["id"]), created=False, ahead=_ahead(connection, known["rank"], known["id"]), steered=False
         )
     cursor = connection.execute(
-        "INSERT INTO tasks (key, project, kind, rank, text, author_id, author_name, history, attachments, bootstrap,"
-        " state, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?)",
+        "INSERT INTO tasks (key, project, workspace, kind, rank, text, author_id, author_name, history, attachments,"
+        " bootstrap, state, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?)",
         (
             new.key,
             new.project,
+            new.workspace or new.project,
             new.kind,
             _RANKS[new.kind],
             new.text,
@@ -89,20 +93,20 @@ def _ahead(connection: sqlite3.Connection, rank: int, task: int) -> int:
 
 
 def next_due(connection: sqlite3.Connection) -> Due | None:
-    """The task to be started next: not delayed, nor behind one of its own project that is delayed or going."""
+    """The task to be started next: not delayed, nor behind one of its own workspace that is delayed or going."""
     now = clock.now()
     rows = connection.execute(
-        "SELECT project FROM tasks WHERE state IN ('starting', 'running')"
-        " UNION SELECT project FROM tasks WHERE state = 'queued' AND not_before IS NOT NULL AND not_before > ?",
+        "SELECT workspace FROM tasks WHERE state IN ('starting', 'running')"
+        " UNION SELECT workspace FROM tasks WHERE state = 'queued' AND not_before IS NOT NULL AND not_before > ?",
         (now,),
     )
     held = [row[0] for row in rows]
     marks = ", ".join("?" * len(held))
     row = connection.execute(
         "SELECT tasks.* FROM queue_lengths JOIN tasks ON tasks.id = ("
-        "SELECT head.id FROM tasks AS head INDEXED BY tasks_queued_of_project"
-        " WHERE head.state = 'queued' AND head.project = queue_lengths.project ORDER BY head.rank, head.id LIMIT 1)"
-        f" WHERE queued > 0 AND queue_lengths.project NOT IN ({marks}) ORDER BY tasks.rank, tasks.id LIMIT 1",
+        "SELECT head.id FROM tasks AS head INDEXED BY tasks_queued_of_workspace"
+        " WHERE head.state = 'queued' AND head.workspace = queue_lengths.workspace ORDER BY head.rank, head.id LIMIT 1)"
+        f" WHERE queued > 0 AND queue_lengths.workspace NOT IN ({marks}) ORDER BY tasks.rank, tasks.id LIMIT 1",
         tuple(held),
     ).fetchone()
     return None if row is None else due_of(row)
@@ -124,6 +128,7 @@ def due_of(row: sqlite3.Row) -> Due:
         attachments=row["attachments"],
         bootstrap=bool(row["bootstrap"]),
         started_at=row["started_at"] or "",
+        workspace=row["workspace"],
     )
 
 
@@ -322,13 +327,8 @@ def count_queued(connection: sqlite3.Connection) -> int:
 
 def queued_by_project(connection: sqlite3.Connection) -> dict[str, int]:
     """Tasks in the queue of each project that has any."""
-    return {row[0]: int(row[1]) for row in connection.execute("SELECT * FROM queue_lengths WHERE queued > 0")}
-
-
-def known_to_clone(connection: sqlite3.Connection, project: str) -> str:
-    """A commit that the project's clone certainly has; empty: nothing is known of it."""
-    row = connection.execute("SELECT base FROM clones WHERE project = ?", (project,)).fetchone()
-    return "" if row is None else str(row["base"])
+    rows = connection.execute("SELECT project, SUM(queued) FROM queue_lengths WHERE queued > 0 GROUP BY project")
+    return {row[0]: int(row[1]) for row in rows}
 
 
 def shown(row: sqlite3.Row) -> Task:

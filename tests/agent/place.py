@@ -158,6 +158,9 @@ class Place:
         }
         self.module = "herald_agent"
         self.others: list[snapshot.Project] = []
+        self.workspace = self.state / "agent/workspaces/pounce"
+        """Where runs work unless the project says `path`."""
+        self.own = True
         self.runs = 0
         self._instances: list[Instance] = []
         self.configure(**settings)
@@ -178,6 +181,7 @@ class Place:
             "remote": str(self.remote),
         } | settings
         project = snapshot.Project(**given)
+        self.own = project.workspace == "own"
         projects = {each.name: each for each in (project, *self.others)}
         body = snapshot.Snapshot(1, "", "", max_active, 1800.0, (), projects)
         (self.state / "config" / "snapshot.json").write_bytes(snapshot.encode(body))
@@ -200,17 +204,20 @@ class Place:
         *,
         files: RunFiles | None = None,
         notify: Path | None = None,
-        base_pack: bytes = b"",
+        base_pack: bytes | None = None,
         **parameters: Any,
     ) -> tuple[Instance, RunFiles]:
-        """Call Run on a new instance; the reply is still to come."""
+        """Call Run on a new instance; the reply is still to come. The first run gets the whole history of its base."""
         self.runs += 1
+        if base_pack is None:
+            base_pack = self.history() if self.own and not self.store.exists() else b""
         if isinstance(prompt, str):
             prompt = prompt.encode()
         files = files or RunFiles(self.folder / f"run-{self.runs}", prompt, base_pack)
         call = {
             "run": f"task-{self.runs}",
             "project": "pounce",
+            "workspace": "pounce",
             "branch": f"agent/pounce-{self.runs}",
             "base": self.base,
             "session": "",
@@ -235,15 +242,16 @@ class Place:
         return files
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Check, Prepare or Discard on a new instance; the whole reply."""
+        """Any method but Run on a new instance; the whole reply."""
         instance = self.instance()
         descriptors: list[int] = []
-        if method == "Prepare":
+        if method in ("Prepare", "Update"):
             pack = self.folder / "prepared.pack"
             descriptors.append(os.open(pack, os.O_RDWR | os.O_CREAT, 0o600))
             parameters["pack"] = 0
         if method != "Check":
             parameters["project"] = "pounce"
+            parameters["workspace"] = "pounce"
         instance.send(method, parameters, tuple(descriptors))
         for fd in descriptors:
             os.close(fd)
@@ -251,26 +259,44 @@ class Place:
         assert instance.wait() == 0
         return reply
 
+    @property
+    def tree(self) -> Path:
+        """Where the project's runs work."""
+        return self.workspace if self.own else self.clone
+
+    @property
+    def store(self) -> Path:
+        """The objects that the project's own workspaces share."""
+        return self.state / "agent/stores/pounce.git"
+
+    def history(self, head: str = "") -> bytes:
+        """A pack of a commit with its whole history, as the worker hands it over."""
+        command = ["git", "-C", str(self.clone), "pack-objects", "--revs", "--stdout", "-q"]
+        wanted = f"{head or self.base}\n".encode()
+        return subprocess.run(command, input=wanted, check=True, capture_output=True).stdout
+
     def branches(self) -> list[str]:
-        return git(self.clone, "for-each-ref", "--format=%(refname:short)", "refs/heads").splitlines()
+        return git(self.tree, "for-each-ref", "--format=%(refname:short)", "refs/heads").splitlines()
 
     def show(self, branch: str, path: str) -> str:
-        return git(self.clone, "show", f"{branch}:{path}")
+        return git(self.tree, "show", f"{branch}:{path}")
 
-    def clone_state(self) -> dict[str, str]:
-        """Everything about the clone that a run in a worktree may not change."""
-        return {
-            "head": (self.clone / ".git/HEAD").read_text(),
-            "index": (self.clone / ".git/index").read_bytes().hex(),
-            "config": (self.clone / ".git/config").read_text(),
-            "main": git(self.clone, "rev-parse", "main"),
-            "status": git(self.clone, "--no-optional-locks", "status", "--porcelain"),
-        }
+    def clone_state(self) -> dict[str, bytes | str]:
+        """Every byte of the clone, with the times of its files."""
+        found: dict[str, bytes | str] = {}
+        for path in sorted(self.clone.rglob("*")):
+            status = path.lstat()
+            name = str(path.relative_to(self.clone))
+            content = path.readlink().as_posix() if path.is_symlink() else path.read_bytes() if path.is_file() else b""
+            found[name] = content
+            found[f"{name} "] = f"{status.st_mode:o} {status.st_mtime_ns} {status.st_ino}"
+        return found
 
     def leftovers(self) -> list[str]:
         """What a run that ended should have removed."""
         agent = self.state / "agent"
-        found = [*agent.glob("worktrees/*/*"), *agent.glob("tmp/*"), *agent.glob("checkouts/*")]
+        checkouts = [path for path in agent.glob("checkouts/*") if path.suffix != ".index"]
+        found = [*agent.glob("tmp/*"), *checkouts, *agent.glob("kept/*/*"), *self.workspace.glob(".git.*")]
         locks = [path for path in (*agent.glob("slots/*"), *agent.glob("locks/*")) if is_locked(path)]
         return [str(path.relative_to(agent)) for path in (*found, *locks)]
 

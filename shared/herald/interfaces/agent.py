@@ -48,21 +48,84 @@ class Begun(TypedDict):
 
 
 class Discarded(TypedDict):
-    """`removed`: the branch is gone; else `reason` says why it was kept."""
+    """`removed`: the branch is gone; else `reason` says why it was kept.
+
+    `ignored` counts the files and whole folders that git ignores in an own workspace; they stay."""
 
     removed: bool
     reason: str
+    ignored: int
+
+
+class Updated(TypedDict):
+    """`complete`: `base` is there. `held`: those of `have` that are there with their whole history."""
+
+    complete: bool
+    held: list[str]
+
+
+class Surveyed(TypedDict):
+    """What lies in a workspace; `made` is false while an own one has not been made.
+
+    `bytes` on the disk and `files` are all; `untracked` counts files and whole folders that git does not track,
+    `uncommitted` the changes of tracked files."""
+
+    made: bool
+    bytes: int
+    files: int
+    untracked: int
+    uncommitted: int
+
+
+class Reset(TypedDict):
+    """The workspace is cleared."""
+
+    reset: bool
+
+
+class Stashed(TypedDict):
+    """`stashed` is false when there was nothing to put aside."""
+
+    stashed: bool
 
 
 class Agent(Interface, interface="io.herald.Agent"):
-    """Acts in a project's workspace. Paths come from the snapshot by project name, never from the caller."""
+    """Acts in a workspace of a project; an empty name stands for the project's first. Paths never come from the caller,
+    but from the snapshot."""
 
     async def Check(self) -> Checked:
         """Say whether an agent could run here, and what would hold it. Takes no lock and no place."""
         raise NotImplementedError
 
-    async def Prepare(self, *, project: str, have: list[str], pack: FileDescriptor) -> Prepared:
+    async def Prepare(self, *, project: str, workspace: str, have: list[str], pack: FileDescriptor) -> Prepared:
         """Check the workspace, list the agent's branches and pack what the caller lacks."""
+        raise NotImplementedError
+
+    async def Update(
+        self,
+        *,
+        project: str,
+        workspace: str,
+        base: str,
+        default_branch: str,
+        default_head: str,
+        have: list[str],
+        pack: FileDescriptor,
+    ) -> Updated:
+        """Take a pack with what the workspace may lack of `base` (may be empty), and make an own workspace that is not
+        there yet. Busy while an agent is at work there."""
+        raise NotImplementedError
+
+    async def Survey(self, *, project: str, workspace: str) -> Surveyed:
+        """Say how much lies in the workspace."""
+        raise NotImplementedError
+
+    async def Reset(self, *, project: str, workspace: str) -> Reset:
+        """Clear the workspace: an own one is made anew, in a project's folder git cleans and checks out."""
+        raise NotImplementedError
+
+    async def Stash(self, *, project: str, workspace: str) -> Stashed:
+        """Put aside what is uncommitted in a project's folder, by `git stash`."""
         raise NotImplementedError
 
     async def Run(
@@ -70,6 +133,7 @@ class Agent(Interface, interface="io.herald.Agent"):
         *,
         run: str,
         project: str,
+        workspace: str,
         branch: str,
         base: str,
         session: str,
@@ -85,13 +149,16 @@ class Agent(Interface, interface="io.herald.Agent"):
         control: FileDescriptor,
         attachments: FileDescriptor,
         bootstrap: bool = False,
+        default_branch: str = "",
+        default_head: str = "",
     ) -> AsyncIterator[Begun]:
         """Run the agent once. `started` is answered once all locks are held, `ended` when the result is on disk.
 
-        `deadline` is in seconds from now. `base` is the commit to start from; `base_pack` holds what the clone may
-        lack of it (may be empty). `attachments` is a tar of regular files, empty if there are none. `bootstrap`: the
-        templates that are missing are committed first. All descriptors are regular files of the caller. Busy, Conflict,
-        Invalid before `started`; afterwards everything is in the result file.
+        `deadline` is in seconds from now. `base` is the commit to start from; `base_pack` holds what the workspace may
+        lack of it (may be empty). `title` is the message of a commit of what the agent leaves uncommitted.
+        `attachments` is a tar of regular files, empty if there are none. `bootstrap`: missing templates are committed
+        first. All descriptors are regular files of the caller. Busy, Conflict, Invalid before `started`; afterwards
+        everything is in the result file.
         """
         raise NotImplementedError
         yield
@@ -103,6 +170,6 @@ class Agent(Interface, interface="io.herald.Agent"):
         """
         raise NotImplementedError
 
-    async def Discard(self, *, project: str, branch: str, head: str) -> Discarded:
-        """Delete a branch of the clone and its worktree, unless it holds commits beyond `head`."""
+    async def Discard(self, *, project: str, workspace: str, branch: str, head: str, base: str = "") -> Discarded:
+        """Delete a branch, unless it holds commits beyond `head`; an own workspace is then at `base`."""
         raise NotImplementedError

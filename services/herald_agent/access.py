@@ -1,0 +1,64 @@
+"""How an act reaches a workspace: confined as the workspace's runs are."""
+
+import os
+from typing import NamedTuple
+
+from herald.snapshot import Snapshot
+from herald_agent.confinement import Confinement, confine
+from herald_agent.environment import git_environment
+from herald_agent.git import Git
+from herald_agent.gitfolder import Upstream
+from herald_agent.inside import Unusable
+from herald_agent.ownclone import OwnClone
+from herald_agent.record import Record
+from herald_agent.repository import Repository, open_own, open_repository
+from herald_agent.stop import StopSignal
+from herald_agent.store import Store
+from herald_agent.workspace import Workspace
+
+
+class Access(NamedTuple):
+    """A workspace for one act, whose lock the caller has."""
+
+    workspace: Workspace
+    record: Record
+    confinement: Confinement
+    git: Git
+    own: OwnClone | None
+
+    def repository(self, notes: list[str]) -> Repository:
+        """Its repository; an own one is made if it is not there. Raises Unusable, Failed, OSError."""
+        if self.own is None:
+            return open_repository(self.workspace.project, self.git)
+        return open_own(self.own, notes)
+
+    def repository_if_there(self) -> Repository | None:
+        """Its repository, None while an own one has not been made. Raises Unusable."""
+        if self.own is not None and not self.own.is_there():
+            return None
+        return self.repository([])
+
+
+def access(
+    settings: Snapshot,
+    workspace: Workspace,
+    *,
+    stop: StopSignal | None = None,
+    temporary: str = "",
+    readable: str = "",
+    upstream: Upstream | None = None,
+) -> Access:
+    """Raises OSError as `confinement.confine` does."""
+    if workspace.own:
+        os.makedirs(workspace.kept, 0o700, exist_ok=True)
+        os.makedirs(workspace.folder, 0o700, exist_ok=True)
+    confinement = confine(settings, workspace, temporary, readable)
+    git = Git(workspace.folder, git_environment(workspace), stop, confinement.enter)
+    record = Record(workspace.name)
+    own = None
+    if workspace.own:
+        own = OwnClone(git, workspace, Store(settings, workspace.project), record, upstream or Upstream())
+    elif not os.path.isdir(workspace.folder):
+        name, path = workspace.project.name, workspace.folder
+        raise Unusable(f"the folder {path} of {name} is missing; clone the project there")
+    return Access(workspace, record, confinement, git, own)

@@ -1,0 +1,164 @@
+"""What differs in a working tree from a commit, as far as somebody changed it: bytes, mode or type.
+
+Git also names files whose content its filters would store differently although they are just as a checkout wrote
+them (line endings, filters that do not give back what they got). Those are nobody's work.
+"""
+
+import os
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
+
+from herald.errors import Failed
+from herald_agent.git import Git, refused
+from herald_agent.locks import folder
+
+_LONG = 900.0
+_TOGETHER = 64 << 20
+"""Bytes of files that are compared at once."""
+
+_PIECE = 1 << 20
+_LINKS = ("120000", "160000")
+
+
+class Change(NamedTuple):
+    """A path that git names. `kind` is that of the working tree: M, D, T, A, or ? where nothing is tracked."""
+
+    path: bytes
+    kind: str
+    mode: str
+    hash: str
+    same_mode: bool
+    submodule: bool
+
+
+class Changes(NamedTuple):
+    """What was changed: `paths` in the working tree, `staged` whether the index differs from the commit.
+
+    `repositories` are untracked folders that are repositories of their own.
+    """
+
+    paths: list[bytes]
+    staged: bool
+    repositories: list[str]
+    submodules: list[str]
+
+    def __bool__(self) -> bool:
+        return bool(self.paths) or self.staged
+
+
+def changes(git: Git, *, with_untracked: bool = True) -> Changes:
+    """What was changed against the index, which is that of the commit that is checked out. Raises Failed, OSError."""
+    untracked = "all" if with_untracked else "no"
+    options = ("-z", "--porcelain=v2", "--no-renames", f"--untracked-files={untracked}", "--ignore-submodules=dirty")
+    named = list(_understood(git.listed("status", *options, deadline=_LONG)))
+    doubtful = [each for each in named if each.kind == "M" and each.same_mode and not each.submodule]
+    same = _as_written(git, [each for each in doubtful if each.mode not in _LINKS])
+    submodules = [os.fsdecode(each.path) for each in named if each.submodule and each.kind != "D"]
+    repositories = [os.fsdecode(each.path) for each in named if each.kind == "?" and each.path.endswith(b"/")]
+    paths = [
+        each.path
+        for each in named
+        if each.kind != "A" and each.path not in same and not each.path.endswith(b"/")
+        if not each.submodule or each.kind == "D"
+    ]
+    return Changes(paths, any(each.kind == "A" for each in named), repositories, submodules)
+
+
+def stage(git: Git, paths: list[bytes]) -> None:
+    """Bring these paths as they are into the index. Raises Failed."""
+    given = b"".join(path + b"\0" for path in paths)
+    output = git.attempt("update-index", "-z", "--add", "--remove", "--replace", "--stdin", given=given, deadline=_LONG)
+    if output.code != 0:
+        raise refused("update-index", output)
+
+
+def _understood(fields: list[bytes]) -> Iterator[Change]:
+    """Entries of `git status --porcelain=v2 -z`; an index that has more than the commit counts, too."""
+    for entry in fields:
+        kind, _, rest = entry.partition(b" ")
+        if kind == b"?":
+            yield Change(rest, "?", "", "", same_mode=False, submodule=False)
+        elif kind == b"1":
+            signs, sub, _, index_mode, tree_mode, _, index_hash, path = rest.split(b" ", 7)
+            in_tree = chr(signs[1])
+            yield Change(
+                path,
+                in_tree if in_tree != "." else "A",
+                index_mode.decode(),
+                index_hash.decode(),
+                same_mode=index_mode == tree_mode,
+                submodule=sub.startswith(b"S"),
+            )
+        elif kind == b"u":
+            yield Change(rest.split(b" ", 9)[-1], "M", "", "", same_mode=False, submodule=False)
+
+
+def _as_written(git: Git, candidates: list[Change]) -> set[bytes]:
+    """Those whose bytes are what a checkout writes there."""
+    sizes: list[int] = git.inside(lambda: [_size(git.folder, each.path) for each in candidates])
+    same: set[bytes] = set()
+    group: list[Change] = []
+    total = 0
+    for change, size in zip(candidates, sizes, strict=True):
+        group.append(change)
+        total += size
+        if total >= _TOGETHER:
+            same |= _compared(git, group)
+            group, total = [], 0
+    return same | _compared(git, group)
+
+
+def _size(place: str, path: bytes) -> int:
+    try:
+        return os.lstat(os.path.join(os.fsencode(place), path)).st_size
+    except OSError:
+        return 0
+
+
+def _compared(git: Git, group: list[Change]) -> set[bytes]:
+    if not group:
+        return set()
+    path = os.path.join(folder("tmp"), f"comparing-{os.getpid()}")
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        os.unlink(path)
+        given = b"".join(each.hash.encode() + b" " + each.path + b"\0" for each in group)
+        output = git.attempt("cat-file", "--batch", "--filters", "-z", given=given, stdout=fd, deadline=_LONG)
+        if output.code != 0:
+            raise refused("cat-file", output)
+        paths = [each.path for each in group]
+        numbers: list[int] = git.inside(lambda: _equal(git.folder, fd, paths))
+    finally:
+        os.close(fd)
+    return {paths[number] for number in numbers}
+
+
+def _equal(place: str, fd: int, paths: list[bytes]) -> list[int]:
+    """In the child: which of the files hold what git wrote for them."""
+    os.lseek(fd, 0, os.SEEK_SET)
+    found = []
+    with open(fd, "rb", closefd=False) as written:
+        for number, path in enumerate(paths):
+            header = written.readline().split()
+            if len(header) != 3:
+                raise Failed("git cat-file answered in a form that is not known")
+            if _holds(os.path.join(os.fsencode(place), path), written, int(header[2])):
+                found.append(number)
+            written.read(1)
+    return found
+
+
+def _holds(path: bytes, written: BinaryIO, size: int) -> bool:
+    """Whether a file holds the next bytes; they are read in any case."""
+    end = written.tell() + size
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            left, same = size, os.fstat(file.fileno()).st_size == size
+            while same and left:
+                piece = file.read(min(left, _PIECE))
+                same = bool(piece) and piece == written.read(len(piece))
+                left -= len(piece)
+    except OSError:
+        same = False
+    written.seek(end)
+    return same

@@ -1,0 +1,180 @@
+"""The `.git` folder of an own workspace. What is in it at rest was made by Herald, whatever a run made of it.
+
+Sealing takes branches and their objects out of a folder that a run could write, checked by their hashes, into a new
+one. Everything else there (configuration, hooks, index, alternates, replacements ...) is not taken.
+"""
+
+import os
+import shutil
+import stat
+from typing import NamedTuple
+
+from herald import journal
+from herald_agent import process
+from herald_agent.git import Git
+from herald_agent.locks import folder
+from herald_agent.reference import check_branch, check_hash
+from herald_agent.workspace import Workspace
+
+_NEW, _OLD = ".git.new", ".git.old"
+_CARRIED = ("modules", "lfs")
+"""Folders with objects of their own, which are known by their hashes."""
+
+_LONG = 300.0
+"""Seconds for what grows with what the runs made."""
+
+_MOST_BRANCHES = 2000
+
+_CONFIG = """[core]
+\trepositoryformatversion = {version}
+\tbare = false
+\tfilemode = true
+\tlogallrefupdates = true
+\tautocrlf = false
+\tuntrackedCache = false
+\tfsmonitor = false
+\tsplitIndex = false
+[gc]
+\tauto = 0
+[maintenance]
+\tauto = false
+[advice]
+\tdetachedHead = false
+[remote "origin"]
+\tfetch = +refs/heads/*:refs/remotes/origin/*
+"""
+_SHA256 = "[extensions]\n\tobjectFormat = sha256\n"
+
+
+class Upstream(NamedTuple):
+    """The remote's default branch, as `origin/NAME` in a workspace; empty: not told."""
+
+    branch: str = ""
+    head: str = ""
+
+
+class Making(NamedTuple):
+    """What a new folder holds besides branches: where the base objects are, the format, patterns of `info/exclude`."""
+
+    objects: str
+    is_sha256: bool
+    exclude: str
+
+
+def is_there(workspace: Workspace) -> bool:
+    """Whether the workspace has a `.git` folder; one that a kill left under another name is put back."""
+    place = os.path.join(workspace.folder, ".git")
+    old = os.path.join(workspace.folder, _OLD)
+    if not os.path.lexists(place) and _is_folder(old):
+        os.rename(old, place)
+    return _is_folder(place)
+
+
+def lay(git: Git, workspace: Workspace, upstream: Upstream, making: Making) -> Git:
+    """Make the new folder beside the old one, without branches; returns git in it. Raises OSError, Failed."""
+    new = os.path.join(workspace.folder, _NEW)
+    git.inside(lambda: _lay(workspace.folder, making))
+    there = git.with_variables(GIT_DIR=new, GIT_WORK_TREE=workspace.folder)
+    if upstream.branch and upstream.head and there.commit_of(upstream.head) == upstream.head:
+        tracked = f"refs/remotes/origin/{upstream.branch}"
+        there("update-ref", tracked, upstream.head)
+        there("symbolic-ref", "refs/remotes/origin/HEAD", tracked)
+    return there
+
+
+def seal(git: Git, workspace: Workspace, tips: list[str], upstream: Upstream, making: Making, notes: list[str]) -> None:
+    """Replace the `.git` folder by one of Herald's making with the same branches; `tips` need not be brought along.
+
+    Raises OSError, Failed.
+    """
+    there = lay(git, workspace, upstream, making)
+    if git.inside(lambda: is_there(workspace)):
+        _bring(git, there, _heads(git), tips, notes)
+    git.inside(lambda: _exchange(workspace.folder))
+    git.inside(lambda: process.remove_tree(os.path.join(workspace.folder, _OLD)))
+
+
+def _lay(place: str, making: Making) -> None:
+    new = os.path.join(place, _NEW)
+    shutil.rmtree(new, ignore_errors=True)
+    for each in ("objects/pack", "objects/info", "refs/heads", "info"):
+        os.makedirs(os.path.join(new, each), 0o700)
+    files = {
+        "HEAD": "ref: refs/heads/none\n",
+        "config": _CONFIG.format(version=int(making.is_sha256)) + (_SHA256 if making.is_sha256 else ""),
+        "objects/info/alternates": f"{making.objects}\n",
+        "info/exclude": making.exclude,
+    }
+    for name, text in files.items():
+        with open(os.path.join(new, name), "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(text)
+
+
+def _heads(git: Git) -> dict[str, str]:
+    """The branches that the old folder names. What git there says is no more than a claim."""
+    output = git.attempt("for-each-ref", "--format=%(objectname) %(refname)", "refs/heads/", deadline=_LONG)
+    found = {}
+    for line in output.out.decode("utf-8", "replace").splitlines()[:_MOST_BRANCHES]:
+        head, _, name = line.partition(" ")
+        branch = name.removeprefix("refs/heads/")
+        if check_hash(head) and check_branch(branch):
+            found[branch] = head
+    return found
+
+
+def _bring(old: Git, new: Git, heads: dict[str, str], tips: list[str], notes: list[str]) -> None:
+    """Take branches over: all at once, or, where something is missing, each that is whole by itself."""
+    if not heads or _take(old, new, heads, tips):
+        return
+    lost = [branch for branch, head in heads.items() if not _take(old, new, {branch: head}, tips)]
+    notes.extend(f"Branch {branch} is incomplete in the workspace and was left out." for branch in lost)
+    journal.warning(f"left out of the workspace: {', '.join(lost)}")
+
+
+def _take(old: Git, new: Git, heads: dict[str, str], tips: list[str]) -> bool:
+    """Take branches with their objects; false when they are not whole there."""
+    missing = [head for head in heads.values() if new.commit_of(head) != head]
+    excluded = "".join(f"^{tip}\n" for tip in tips)
+    if missing and not _carry(old, new, "".join(f"{head}\n" for head in missing) + excluded):
+        return False
+    wanted = "".join(f"{head}\n" for head in heads.values()) + excluded
+    whole = new.attempt("rev-list", "--objects", "--quiet", "--stdin", given=wanted, deadline=_LONG)
+    if whole.code != 0:
+        return False
+    lines = "".join(f"update refs/heads/{branch} {head}\n" for branch, head in heads.items())
+    return new.attempt("update-ref", "--stdin", given=lines).code == 0
+
+
+def _carry(old: Git, new: Git, wanted: str) -> bool:
+    """Pack objects in the old folder and index them in the new one, which finds out what they are."""
+    path = os.path.join(folder("tmp"), f"sealing-{os.getpid()}")
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        os.unlink(path)
+        packed = old.attempt("pack-objects", "--revs", "--stdout", "-q", given=wanted, stdout=fd, deadline=_LONG)
+        if packed.code != 0:
+            return False
+        os.lseek(fd, 0, os.SEEK_SET)
+        return new.attempt("index-pack", "--stdin", stdin=fd, deadline=_LONG).code == 0
+    finally:
+        os.close(fd)
+
+
+def _exchange(place: str) -> None:
+    """The new folder takes the place of the old one, with the folders that stay."""
+    git, new, old = (os.path.join(place, name) for name in (".git", _NEW, _OLD))
+    if os.path.lexists(old):
+        process.remove_tree(old)
+    for name in _CARRIED:
+        if _is_folder(git) and _is_folder(os.path.join(git, name)):
+            os.rename(os.path.join(git, name), os.path.join(new, name))
+    if os.path.lexists(git):
+        os.rename(git, old)
+    os.rename(new, git)
+
+
+def _is_folder(path: str) -> bool:
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode)
+    except OSError:
+        return False

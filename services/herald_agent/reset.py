@@ -1,0 +1,105 @@
+"""Survey, Reset, Stash: what lies in a workspace, and how it is cleared from chat."""
+
+import os
+from typing import Any
+
+from herald import journal, snapshot
+from herald_agent import locks, process
+from herald_agent.access import Access, access
+from herald_agent.changes import changes
+from herald_agent.inside import Unusable
+from herald_agent.opening import recover
+from herald_agent.repository import Repository
+from herald_agent.workspace import workspace_of
+
+_LONG = 900.0
+_MOST_FILES = 5_000_000
+
+
+def survey(parameters: dict[str, Any]) -> dict[str, Any]:
+    """How much there is: bytes on the disk, files, and entries that git does not track. Raises Busy, Conflict."""
+    reached = _reached(parameters)
+    repository = reached.repository_if_there()
+    if repository is None:
+        return {"made": False, "bytes": 0, "files": 0, "untracked": 0, "uncommitted": 0}
+    recover(reached.workspace, repository, reached.record)
+    size, files = reached.git.inside(lambda: _measured(reached.workspace.folder), deadline=_LONG)
+    others = reached.git.listed("ls-files", "-z", "--others", "--directory", "--no-empty-directory")
+    found = changes(repository.git, with_untracked=False)
+    return {
+        "made": True,
+        "bytes": size,
+        "files": files,
+        "untracked": len(others),
+        "uncommitted": len(found.paths) + found.staged,
+    }
+
+
+def reset(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Clear the workspace: an own one is made anew, a person's folder is cleaned. Raises Busy, Conflict.
+
+    Branches that nobody has elsewhere must have been taken before; they stay in a person's folder.
+    """
+    reached = _reached(parameters)
+    workspace = reached.workspace
+    if reached.own is None:
+        _clean(reached.repository([]), reached)
+    else:
+        gone = f"{workspace.folder}.gone"
+        process.remove_tree(gone)
+        if os.path.lexists(workspace.folder):
+            os.rename(workspace.folder, gone)
+        reached.record.clear()
+        process.remove_tree(gone)
+    journal.notice(f"the workspace {workspace.name} was reset", project=workspace.project.name)
+    return {"reset": True}
+
+
+def stash(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Put aside what is uncommitted in a person's folder, by `git stash`. Raises Busy, Conflict."""
+    reached = _reached(parameters)
+    if reached.own is not None:
+        raise Unusable(f"the workspace {reached.workspace.name} is Herald's own: `!reset` makes it anew")
+    repository = reached.repository([])
+    recover(reached.workspace, repository, reached.record)
+    repository.require_rest()
+    before = repository.git.commit_of("refs/stash")
+    repository.git(
+        "stash", "push", "--quiet", "--include-untracked", "--message", "Put aside by Herald", deadline=_LONG
+    )
+    made = repository.git.commit_of("refs/stash")
+    return {"stashed": bool(made) and made != before}
+
+
+def _reached(parameters: dict[str, Any]) -> Access:
+    settings = snapshot.read()
+    workspace = workspace_of(settings.project(parameters["project"]), parameters["workspace"])
+    locks.take_workspace(workspace.name)
+    return access(settings, workspace)
+
+
+def _clean(repository: Repository, reached: Access) -> None:
+    git, left = repository.git, reached.record.uncommitted
+    if reached.record.going is not None:
+        recover(reached.workspace, repository, reached.record)
+    repository.require_rest()
+    git("reset", "--quiet", "--hard", deadline=_LONG)
+    git("clean", "-ffdx", "--quiet", deadline=_LONG)
+    if left is not None and left.back and git.branch() == left.branch:
+        git("checkout", "--quiet", "--no-guess", left.back, "--", deadline=_LONG)
+    reached.record.clear()
+
+
+def _measured(place: str) -> tuple[int, int]:
+    """In the child: bytes on the disk, and files."""
+    size = files = 0
+    for folder, _, names in os.walk(place):
+        for name in names:
+            try:
+                size += os.lstat(os.path.join(folder, name)).st_blocks * 512
+            except OSError:
+                continue
+            files += 1
+        if files > _MOST_FILES:
+            break
+    return size, files
