@@ -71,6 +71,7 @@ def _leave(own: OwnClone, branch: str, base: str) -> None:
     """Nothing of the branch is in the tracked files any more, if they were the branch's."""
     if own.git.branch() != branch:
         return
-    own.check_out(base if own.git.commit_of(base) else "HEAD", "")
+    places = own.git.commits_of("refs/remotes/origin/HEAD", base, *own.store.tips())
+    own.check_out(next(filter(None, places)), "")
     own.record.uncommitted = None
     own.record.write()

@@ -122,19 +122,20 @@ class OpenWorkspace:
         end = settlement.end_of(own.git, git_folder, going, notes)
         own.seal(notes)
         head = own.git.head_of(going.branch)
+        on_branch = end.on_branch or not end.head  # a branch that is gone begins anew with what is in the tree
         if end.head and not head:
             notes.append(f"What the agent committed on {going.branch} is damaged and was not taken.")
         try:
             own.look(head or going.base if auto_commit else going.base, going.branch)
             found = changes(own.git)
             settlement.name_what_is_left_out(found, notes)
-            if auto_commit and end.on_branch:
+            if auto_commit and on_branch:
                 settlement.commit(own.git, going, head or going.base, found)
             own.save_index()
         except Failed as error:
             notes.append(f"Not all of it could be taken: {error.message}.")
             return True
-        return bool(found) and not (auto_commit and end.on_branch)
+        return bool(found) and not (auto_commit and on_branch)
 
     def forget(self) -> None:
         """The result of a run that ended well is on disk."""

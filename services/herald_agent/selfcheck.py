@@ -134,8 +134,7 @@ def _of_other_projects(settings: Snapshot, workspace: Workspace | None, agent: s
         if other.name != own
         for path in (
             other.path,
-            os.path.join(agent, "stores", f"{other.name}.git"),
-            *(os.path.join(agent, kind, other.name) for kind in ("homes", "workspaces")),
+            *(os.path.join(agent, kind, other.name) for kind in ("homes", "workspaces", "stores")),
         )
     ]
     return [*found, workspace.project.path] if workspace is not None and workspace.own else found

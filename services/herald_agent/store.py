@@ -48,14 +48,11 @@ class Store:
 
     def __init__(self, settings: Snapshot, project: Project) -> None:
         self.project = project.name
-        self.path = store_path(project.name)
+        self.path = os.path.join(store_path(project.name), "base.git")
         self.objects = os.path.join(self.path, "objects")
-        self._confinement = confine_to(settings, (self.path, f"{self.path}.new"))
-
-    @property
-    def _git(self) -> Git:
         environment = {"PATH": search_path(), "HOME": "/nonexistent", "LANG": "C.UTF-8", **HERALDS_GIT}
-        return Git(self.path, {**environment, "GIT_CONFIG_NOSYSTEM": "1"}, confine=self._confinement.enter)
+        confinement = confine_to(settings, (store_path(project.name),))
+        self._git = Git(self.path, {**environment, "GIT_CONFIG_NOSYSTEM": "1"}, confine=confinement.enter)
 
     def take(self, pack: int, base: str) -> None:
         """Take what the pack holds; `base` must be there then. Raises Incomplete, Failed, Busy."""

@@ -165,7 +165,7 @@ def _opened(request: Request, reached: Access, log: Log) -> OpenWorkspace:
         if os.fstat(request.base_pack).st_size:
             _import_base(repository, request.base_pack)
     else:
-        if os.fstat(request.base_pack).st_size > _SLOW_PACK or not reached.own.is_there():
+        if os.fstat(request.base_pack).st_size > _SLOW_PACK:
             log.progress("preparing the workspace")
         reached.own.store.take(request.base_pack, request.base)
         notes = []

@@ -34,8 +34,8 @@ class Workspace(NamedTuple):
 
 
 def store_path(project: str) -> str:
-    """Where a project's store is: the objects that all of its own workspaces share."""
-    return os.path.join(folder("stores"), f"{project}.git")
+    """The folder of a project's store, with the objects that all of its own workspaces share."""
+    return folder("stores", project)
 
 
 def workspace_of(project: Project, name: str) -> Workspace:

@@ -43,7 +43,9 @@ class Apart(Place):
         found = [self.config / name for name in ("herald.yaml", "projects/pounce.yaml", "credentials/git_ssh_key")]
         found += [state / name for name in ("worker/worker.sqlite", "gateway/webhooks.json", "git/known_hosts")]
         found += [state / name for name in ("config/ledger.json", "alert/a.json", "agent/login/.credentials.json")]
-        found += [state / name for name in ("agent/homes/purr/.claude/x", "agent/worktrees/purr/x", "agent/tmp/purr/x")]
+        found += [
+            state / name for name in ("agent/homes/purr/.claude/x", "agent/workspaces/purr/x", "agent/tmp/purr/x")
+        ]
         found += [self.neighbour / name for name in ("secret.txt", ".git/secret")]
         found += [self.folder / name for name in ("handed-over/discord_token", "runtime/key")]
         return [*found, *self.personal_secrets()] if self.environment["HERALD_MODE"] == "user" else found

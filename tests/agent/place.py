@@ -210,7 +210,8 @@ class Place:
         """Call Run on a new instance; the reply is still to come. The first run gets the whole history of its base."""
         self.runs += 1
         if base_pack is None:
-            base_pack = self.history() if self.own and not self.store.exists() else b""
+            base = parameters.get("base", self.base)
+            base_pack = b"" if not self.own or self.is_in_store(base) else self.history(base)
         if isinstance(prompt, str):
             prompt = prompt.encode()
         files = files or RunFiles(self.folder / f"run-{self.runs}", prompt, base_pack)
@@ -267,13 +268,22 @@ class Place:
     @property
     def store(self) -> Path:
         """The objects that the project's own workspaces share."""
-        return self.state / "agent/stores/pounce.git"
+        return self.state / "agent/stores/pounce/base.git"
+
+    def is_in_store(self, commit: str) -> bool:
+        """Whether the store has a commit."""
+        command = ["git", f"--git-dir={self.store}", "cat-file", "-e", f"{commit}^{{commit}}"]
+        return subprocess.run(command, capture_output=True).returncode == 0
 
     def history(self, head: str = "") -> bytes:
         """A pack of a commit with its whole history, as the worker hands it over."""
-        command = ["git", "-C", str(self.clone), "pack-objects", "--revs", "--stdout", "-q"]
         wanted = f"{head or self.base}\n".encode()
-        return subprocess.run(command, input=wanted, check=True, capture_output=True).stdout
+        for folder in (self.clone, self.workspace):
+            command = ["git", "-C", str(folder), "pack-objects", "--revs", "--stdout", "-q"]
+            done = subprocess.run(command, input=wanted, capture_output=True)
+            if done.returncode == 0:
+                return done.stdout
+        return b""
 
     def branches(self) -> list[str]:
         return git(self.tree, "for-each-ref", "--format=%(refname:short)", "refs/heads").splitlines()

@@ -66,6 +66,8 @@ def test_a_login_that_has_ended_is_none(bare: Place) -> None:
 
 def test_a_project_whose_folder_is_missing_is_named(place: Place) -> None:
     shutil.rmtree(place.clone)
+    assert check(place)["missing"] == []  # nobody works there
+    place.configure(workspace="path")
     assert str(check(place)["missing"]).count(f"The folder {place.clone} of pounce is missing") == 1
 
 

@@ -201,7 +201,7 @@ def test_a_program_that_the_driver_needs_may_lie_in_the_project_itself(apart: Ap
 
 def test_links_lead_nowhere_that_is_hidden(apart: Apart) -> None:
     (apart.clone / "link").symlink_to(apart.neighbour)
-    shutil.rmtree(apart.state / "agent/worktrees/purr")
+    shutil.rmtree(apart.state / "agent/workspaces/purr")
     (apart.folder / "alias").symlink_to(apart.neighbour)
     places = [apart.clone / "link", apart.folder / "alias"]
     assert apart.succeeded([f"cat {place}/secret.txt" for place in places]) == []

@@ -70,7 +70,7 @@ def test_sigterm_ends_a_run_as_stopped_within_seconds(place: Place) -> None:
 
 def test_sigterm_to_a_stubborn_agent_still_ends_within_seconds(place: Place) -> None:
     instance, files = begin(place, STUBBORN)
-    worktree = place.state / "agent/worktrees/pounce/agent+pounce-1"
+    worktree = place.state / "agent/workspaces/pounce"
     wait_for((worktree / "begun").exists, "work")
     asked = time.monotonic()
     instance.process.send_signal(signal.SIGTERM)
@@ -85,10 +85,17 @@ def test_sigterm_before_the_agent_has_begun_is_stopped_too(place: Place) -> None
     hook = place.folder / "slow"
     hook.write_text("#!/bin/sh\nsleep 613\ncat\n")
     hook.chmod(0o755)
-    (place.clone / ".git/info/attributes").write_text("* filter=slow\n")
     from tests.agent.place import git
 
+    (place.clone / ".gitattributes").write_text("* filter=slow\n")
+    git(place.clone, "add", ".gitattributes")
+    git(place.clone, "commit", "--quiet", "-m", "A filter")
+    place.base = git(place.clone, "rev-parse", "HEAD")
+    git(place.clone, "checkout", "--quiet", "--orphan", "empty")
+    git(place.clone, "rm", "--quiet", "-rf", ".")
+    git(place.clone, "commit", "--quiet", "--allow-empty", "-m", "Nothing")
     git(place.clone, "config", "filter.slow.smudge", str(hook))
+    place.configure(workspace="path")
     instance, files = begin(place, "create a.txt: a")
     wait_for(lambda: sleeping(613), "the checkout")
     instance.process.send_signal(signal.SIGTERM)
@@ -96,7 +103,7 @@ def test_sigterm_before_the_agent_has_begun_is_stopped_too(place: Place) -> None
     assert files.end["outcome"] == "stopped"
     assert files.end["commits"] == 0
     assert sleeping(613) == []
-    assert place.branches() == ["main"]
+    assert place.branches() == ["empty", "main"]
 
 
 def test_an_idle_instance_ends_at_once_on_sigterm(place: Place) -> None:
@@ -129,7 +136,7 @@ def test_kill_9_of_the_agent_is_a_crash(place: Place) -> None:
 
 def test_cancel_while_a_tool_is_running(real: Place) -> None:
     instance, files = begin(real, "[[bash echo a > a; touch begun; sleep 616; echo b]]")
-    worktree = real.state / "agent/worktrees/pounce/agent+pounce-1"
+    worktree = real.state / "agent/workspaces/pounce"
     wait_for((worktree / "begun").exists, "the tool")
     files.cancel()
     end(instance)
@@ -163,7 +170,7 @@ def test_sigterm_to_a_real_run(real: Place, api: Any) -> None:
 
 def test_kill_9_of_claude_while_a_tool_is_running(real: Place) -> None:
     instance, files = begin(real, "[[bash touch begun; sleep 617; echo b]]")
-    worktree = real.state / "agent/worktrees/pounce/agent+pounce-1"
+    worktree = real.state / "agent/workspaces/pounce"
     wait_for((worktree / "begun").exists, "the tool")
     child_of(instance).kill()
     end(instance)

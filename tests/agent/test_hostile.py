@@ -50,6 +50,7 @@ def test_nothing_of_a_hostile_clone_is_obeyed_in_any_act(place: Place, tmp_path:
     witness.unlink(missing_ok=True)
     files = place.run("create a.txt: a")
     assert files.end["outcome"] == "ok"
+    assert place.call("Discard", branch="agent/pounce-1", head=files.end["head"])["parameters"]["removed"] is True
     place.configure(workspace="path")
     (place.clone / ".git/info/attributes").unlink()
     git(place.clone, "-c", "core.fsmonitor=false", "checkout", "--quiet", "--", ".")
@@ -57,17 +58,17 @@ def test_nothing_of_a_hostile_clone_is_obeyed_in_any_act(place: Place, tmp_path:
     second = place.run("create b.txt: b")
     assert second.end["outcome"] == "ok", second.end
     assert "error" not in place.call("Prepare", have=[])
-    assert place.call("Discard", branch="agent/pounce-1", head=files.end["head"])["parameters"]["removed"] is True
+    assert place.call("Discard", branch="agent/pounce-2", head=second.end["head"])["parameters"]["removed"] is True
     assert obeyed(witness) == set()
 
 
 def test_what_the_agent_hides_in_the_clone_is_not_obeyed_at_the_end(place: Place, tmp_path: Path) -> None:
     witness = tmp_path / "witness"
     command = (
-        f"cd {place.clone} && git config core.fsmonitor 'echo fsmonitor >> {witness}' && "
+        f"git config core.fsmonitor 'echo fsmonitor >> {witness}' && "
         f"printf '#!/bin/sh\\necho hook >> {witness}\\n' > .git/hooks/pre-commit && chmod +x .git/hooks/pre-commit && "
         f"git config commit.gpgSign true && git config gpg.program 'echo gpg >> {witness}'; "
-        "cd - && echo left > left.txt"
+        "echo left > left.txt"
     )
     files = place.run(f"shell {command}")
     assert files.end["outcome"] == "ok"
@@ -75,14 +76,15 @@ def test_what_the_agent_hides_in_the_clone_is_not_obeyed_at_the_end(place: Place
     assert obeyed(witness) == set()
 
 
-def test_a_worktree_that_points_elsewhere_does_not_reach_another_repository(place: Place, tmp_path: Path) -> None:
+def test_a_pointer_to_another_repository_does_not_reach_it(place: Place, tmp_path: Path) -> None:
     other = tmp_path / "other"
     git(tmp_path, "init", "--quiet", str(other))
     (other / "f").write_text("f")
     git(other, "add", "f")
     git(other, "commit", "--quiet", "-m", "F")
-    files = place.run(f"shell echo 'gitdir: {other}/.git' > .git; echo mine > mine.txt")
-    assert files.end["commits"] == 0
+    files = place.run(f"shell rm -rf .git; echo 'gitdir: {other}/.git' > .git; echo mine > mine.txt")
+    assert files.end["commits"] == 1
+    assert place.show("agent/pounce-1", "mine.txt") == "mine"
     assert git(other, "log", "--format=%s", "--all") == "F"
     assert git(other, "status", "--porcelain") == ""
 

@@ -48,7 +48,7 @@ def test_a_refusal_of_the_api_is_no_success(real: Place, scenario: str, outcome:
     assert files.end["outcome"] == outcome
     assert words in files.end["message"]
     assert files.end["commits"] == 0
-    assert real.branches() == ["main"]
+    assert real.branches() == []
 
 
 def test_a_silent_api_is_given_up_in_time(real: Place) -> None:

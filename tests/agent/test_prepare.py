@@ -22,8 +22,8 @@ def mirror_of(place: Place) -> Path:
 
 def test_branches_under_the_prefix_are_listed_and_packed(place: Place) -> None:
     heads = {f"agent/pounce-{n}": place.run(f"create {n}.txt: {n}").end["head"] for n in (1, 2)}
-    git(place.clone, "branch", "mine")
-    git(place.clone, "branch", "agent/other-1")
+    git(place.tree, "branch", "mine")
+    git(place.tree, "branch", "agent/other-1")
     branches, size = prepared(place, [place.base])
     assert branches == heads
     pack = place.folder / "prepared.pack"
@@ -56,7 +56,7 @@ def test_a_clone_without_branches_of_agents_gives_none(place: Place) -> None:
 
 
 def test_an_unusable_workspace_is_a_conflict_with_what_to_do(place: Place) -> None:
-    place.configure(path=str(place.folder / "nowhere"))
+    place.configure(path=str(place.folder / "nowhere"), workspace="path")
     reply = place.call("Prepare", have=[])
     assert reply["error"] == "io.herald.Agent.Conflict"
     assert "is missing; clone the project there" in reply["parameters"]["message"]
@@ -70,8 +70,9 @@ def test_discard_deletes_the_branch(place: Place) -> None:
     head = place.run("create a.txt: a").end["head"]
     for _ in range(2):  # the second finds it gone
         reply = place.call("Discard", branch="agent/pounce-1", head=head)
-        assert reply["parameters"] == {"removed": True, "reason": ""}
-        assert place.branches() == ["main"]
+        assert reply["parameters"] == {"removed": True, "reason": "", "ignored": 0}
+        assert not (place.workspace / "a.txt").exists()
+        assert place.branches() == []
 
 
 def test_discard_keeps_commits_beyond_the_head(place: Place) -> None:
@@ -84,6 +85,7 @@ def test_discard_keeps_commits_beyond_the_head(place: Place) -> None:
 
 
 def test_discard_keeps_what_a_person_has_checked_out(place: Place) -> None:
+    place.configure(workspace="path")
     head = place.run("create a.txt: a").end["head"]
     git(place.clone, "checkout", "--quiet", "agent/pounce-1")
     reply = place.call("Discard", branch="agent/pounce-1", head=head)

@@ -49,7 +49,7 @@ def test_a_cell_that_is_not_empty_is_never_started(place: Place, cell: str) -> N
     instance.wait()
     assert files.read("lock") == cell
     assert files.read("result") == ""
-    assert place.branches() == ["main"]
+    assert place.branches() == []
 
 
 def test_of_two_instances_with_one_cell_one_runs(place: Place) -> None:
@@ -63,7 +63,7 @@ def test_of_two_instances_with_one_cell_one_runs(place: Place) -> None:
     for instance in instances:
         instance.wait()
     assert files.end["commits"] == 1
-    assert git(place.clone, "rev-list", "--count", "main..agent/pounce-1") == "1"
+    assert git(place.tree, "rev-list", "--count", f"{place.base}..agent/pounce-1") == "1"
 
 
 def test_a_second_run_is_busy_while_the_only_slot_is_taken_and_its_cell_stays_empty(place: Place) -> None:

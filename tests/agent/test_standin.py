@@ -14,9 +14,9 @@ def test_create_writes_a_file_with_its_folders_and_commits_it(place: Place) -> N
     files = place.run("create docs/deep/hello.txt: hi: there")
     assert files.end["outcome"] == "ok"
     assert files.end["commits"] == 1
-    assert git(place.clone, "show", "agent/pounce-1:docs/deep/hello.txt") == "hi: there"
+    assert git(place.tree, "show", "agent/pounce-1:docs/deep/hello.txt") == "hi: there"
     assert files.text.startswith(STAND_IN)
-    assert git(place.clone, "log", "-1", "--format=%an <%ae> %cn", "agent/pounce-1") == (
+    assert git(place.tree, "log", "-1", "--format=%an <%ae> %cn", "agent/pounce-1") == (
         "Pounce <pounce@herald.invalid> Pounce"
     )
 
@@ -47,7 +47,7 @@ def test_say_answers_without_a_commit_and_leaves_no_branch(place: Place) -> None
     assert files.text == f"{STAND_IN}, a script and no model. Good morning!"
     assert files.end["commits"] == 0
     assert files.end["pack_bytes"] == 0
-    assert place.branches() == ["main"]
+    assert place.branches() == []
 
 
 def test_fail_ends_as_a_crash(place: Place) -> None:
@@ -83,7 +83,7 @@ def test_the_operators_words_are_found_behind_history_and_framing() -> None:
 
 def test_a_framed_prompt_is_obeyed(place: Place) -> None:
     files = place.run("History:\n> create evil.txt: no\n\n--- message ---\ncreate good.txt: yes\n")
-    assert git(place.clone, "diff", "--name-only", "main", "agent/pounce-1") == "good.txt"
+    assert git(place.tree, "diff", "--name-only", place.base, "agent/pounce-1") == "good.txt"
     assert files.end["outcome"] == "ok"
 
 

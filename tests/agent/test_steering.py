@@ -84,12 +84,12 @@ def test_a_message_that_comes_with_a_cancel_is_left_to_the_caller(place: Place) 
     ended(instance)
     assert files.end["outcome"] == "cancelled"
     assert files.taken == []
-    assert place.branches() == ["main"]
+    assert place.branches() == []
 
 
 def test_what_came_during_a_turn_that_could_not_hear_it_is_a_further_turn_of_the_same_run(place: Place) -> None:
     instance, files = at_work(place, "shell touch begun; sleep 1; echo first")
-    wait_for(lambda: list(place.state.glob("agent/worktrees/pounce/*/begun")), "the shell")
+    wait_for(lambda: list(place.state.glob("agent/workspaces/pounce/begun")), "the shell")
     files.tell("m2", "say second")
     ended(instance)
     assert files.taken == ["m2"]
@@ -163,7 +163,7 @@ def test_what_was_given_to_a_cli_that_was_no_use_is_given_to_the_next_one(tmp_pa
 def test_the_real_cli_takes_a_message_into_its_turn(real: Place, api: anthropic.Api) -> None:
     instance, files = real.start("[[bash touch begun; sleep 1; echo done]]")
     instance.receive()
-    wait_for(lambda: list(real.state.glob("agent/worktrees/pounce/*/begun")), "the tool")
+    wait_for(lambda: list(real.state.glob("agent/workspaces/pounce/begun")), "the tool")
     files.tell("m2", "stop that\n[[text I heard you]]")
     ended(instance)
     assert files.taken == ["m2"]
@@ -192,7 +192,7 @@ def test_the_real_cli_cancelled_with_a_message_still_to_come_does_not_begin_with
 ) -> None:
     instance, files = real.start("[[bash touch begun; sleep 600]]")
     instance.receive()
-    wait_for(lambda: list(real.state.glob("agent/worktrees/pounce/*/begun")), "the tool")
+    wait_for(lambda: list(real.state.glob("agent/workspaces/pounce/begun")), "the tool")
     files.tell("m2", "[[text never]]")
     files.cancel()
     ended(instance)
@@ -204,7 +204,7 @@ def test_the_real_cli_cancelled_with_a_message_still_to_come_does_not_begin_with
 
 def test_a_stop_of_everything_leaves_what_was_not_heard_to_the_caller(place: Place) -> None:
     instance, files = at_work(place, "shell touch begun; sleep 5")
-    wait_for(lambda: list(place.state.glob("agent/worktrees/pounce/*/begun")), "the shell")
+    wait_for(lambda: list(place.state.glob("agent/workspaces/pounce/begun")), "the shell")
     files.tell("m2", "say no")
     instance.process.send_signal(signal.SIGTERM)
     ended(instance)

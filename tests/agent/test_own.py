@@ -1,4 +1,4 @@
-"""Worktree mode: the run works beside the clone, whose checkout, index and files are never touched."""
+"""An own workspace: the run works in a clone of Herald's that stays, and no byte of the project's clone changes."""
 
 import json
 import shutil
@@ -10,16 +10,10 @@ from tests.agent.place import Place, git, wait_for
 
 
 def add_commit(place: Place, branch: str, name: str) -> str:
-    """A commit of a person on a branch of the clone, made without touching its checkout."""
-    other = place.folder / f"by-hand-{name}"
-    start = branch if branch in place.branches() else "main"
-    git(place.clone, "worktree", "add", "--quiet", "--detach", str(other), start)
-    (other / name).write_text("by hand\n")
-    git(other, "add", name)
-    git(other, "commit", "--quiet", "-m", f"Add {name}")
-    head = git(other, "rev-parse", "HEAD")
-    git(place.clone, "worktree", "remove", str(other))
-    git(place.clone, "update-ref", f"refs/heads/{branch}", head)
+    """A commit on a branch of the workspace, made without touching its files."""
+    tree = git(place.workspace, "rev-parse", f"{place.base}^{{tree}}")
+    head = git(place.workspace, "commit-tree", tree, "-p", place.base, "-m", f"Add {name}")
+    git(place.workspace, "update-ref", f"refs/heads/{branch}", head)
     return head
 
 
@@ -35,7 +29,6 @@ def test_the_clone_is_left_exactly_as_it_was(place: Place) -> None:
     assert place.clone_state() == before
     assert not (place.clone / "hello.txt").exists()
     assert place.leftovers() == []
-    assert git(place.clone, "worktree", "list").count("\n") == 0
 
 
 def test_the_pack_holds_the_commits_of_the_run(place: Place) -> None:
@@ -71,21 +64,22 @@ def test_a_base_that_the_clone_lacks_comes_with_its_pack(place: Place) -> None:
 
 def test_a_base_that_is_not_there_is_said(place: Place) -> None:
     files = place.run("say hi", base="1" * 40)
-    assert files.end["outcome"] == "workspace"
-    assert "lacks the commit 111111111111" in files.end["message"]
+    assert files.end["outcome"] == "incomplete"
+    assert "the commit 111111111111 is not in the store of pounce" in files.end["message"]
 
 
 def test_a_broken_base_pack_is_said(place: Place) -> None:
     files = place.run("say hi", base_pack=b"PACK no, not really")
-    assert files.end["outcome"] == "workspace"
+    assert files.end["outcome"] == "incomplete"
     assert "index-pack" in files.end["message"]
 
 
 def test_a_taken_name_gets_a_number(place: Place) -> None:
+    place.run("say hi")
     head = add_commit(place, "agent/pounce-1", "person.txt")
     files = place.run("create a.txt: a", branch="agent/pounce-1")
     assert files.end["branch"] == "agent/pounce-1-2"
-    assert git(place.clone, "rev-parse", "agent/pounce-1") == head
+    assert git(place.tree, "rev-parse", "agent/pounce-1") == head
     assert place.show("agent/pounce-1-2", "a.txt") == "a"
 
 
@@ -94,20 +88,20 @@ def test_an_open_card_is_continued_on_its_branch(place: Place) -> None:
     second = place.run("create b.txt: b", branch="agent/pounce-1", base=first.end["head"])
     assert second.end["branch"] == "agent/pounce-1"
     assert second.end["commits"] == 1
-    assert git(place.clone, "rev-list", "--count", "main..agent/pounce-1") == "2"
+    assert git(place.tree, "rev-list", "--count", f"{place.base}..agent/pounce-1") == "2"
 
 
 def test_a_continued_branch_survives_a_run_without_commits(place: Place) -> None:
     first = place.run("create a.txt: a", branch="agent/pounce-1")
     place.run("say nothing to do", branch="agent/pounce-1", base=first.end["head"])
-    assert git(place.clone, "rev-parse", "agent/pounce-1") == first.end["head"]
+    assert git(place.tree, "rev-parse", "agent/pounce-1") == first.end["head"]
 
 
 def test_what_is_left_uncommitted_is_committed_with_the_title(place: Place) -> None:
-    files = place.run("shell mkdir d && echo x > d/left.txt && rm README.md", title="Fix the\nthing")
+    files = place.run("shell mkdir d && echo x > d/left.txt && rm README.md", title="Fix the thing\n\nAll of it.")
     assert files.end["commits"] == 1
-    assert git(place.clone, "log", "-1", "--format=%s|%an", "agent/pounce-1") == "Fix the thing|Pounce"
-    assert git(place.clone, "ls-tree", "-r", "--name-only", "agent/pounce-1") == "d/left.txt"
+    assert git(place.tree, "log", "-1", "--format=%s|%b|%an", "agent/pounce-1") == "Fix the thing|All of it.\n|Pounce"
+    assert git(place.tree, "ls-tree", "-r", "--name-only", "agent/pounce-1") == "d/left.txt"
 
 
 def test_without_auto_commit_changes_stay_in_the_worktree_and_nothing_is_committed(place: Place) -> None:
@@ -116,20 +110,41 @@ def test_without_auto_commit_changes_stay_in_the_worktree_and_nothing_is_committ
     assert files.end["outcome"] == "ok"
     assert files.end["uncommitted"] is True
     assert files.end["commits"] == 0
-    worktree = place.state / "agent/worktrees/pounce/agent+pounce-1"
-    assert str(worktree) in files.end["message"]
-    assert (worktree / "a.txt").read_text() == "a\n"
-    assert git(place.clone, "rev-parse", "agent/pounce-1") == place.base
-    assert place.call("Discard", branch="agent/pounce-1", head=place.base)["parameters"]["removed"] is True
-    assert not worktree.exists()
-    assert place.branches() == ["main"]
+    assert "Uncommitted changes stay in the workspace" in files.end["message"]
+    assert (place.workspace / "a.txt").read_text() == "a\n"
+    assert git(place.tree, "rev-parse", "agent/pounce-1") == place.base
+
+
+def test_the_next_task_goes_on_with_uncommitted_changes_and_says_so_until_they_are_committed(place: Place) -> None:
+    place.configure(auto_commit=False)
+    place.run("shell echo one > one; echo changed > README.md")
+    head = advance(place)
+    second = place.run("shell cat one README.md; echo two > two", base=head)
+    assert second.text.endswith("one\nchanged\n")
+    assert (second.end["base"], second.end["branch"]) == (place.base, "agent/pounce-1")
+    assert "It went on with the changes that were left" in second.end["message"]
+    place.configure()
+    third = place.run("shell cat two", base=head)
+    assert third.text.endswith("two\n")
+    assert (third.end["base"], third.end["commits"]) == (place.base, 1)
+    assert git(place.tree, "ls-tree", "-r", "--name-only", "agent/pounce-1").split() == ["README.md", "one", "two"]
+    fourth = place.run("shell ls; cat README.md", base=head)
+    assert (fourth.end["base"], fourth.text.split("model. ")[1]) == (head, "README.md\nnew.txt\nPounce\n")
+
+
+def advance(place: Place) -> str:
+    """Somebody commits at the remote; returns the hash."""
+    (place.clone / "new.txt").write_text("new\n")
+    git(place.clone, "add", "new.txt")
+    git(place.clone, "commit", "--quiet", "-m", "New on the remote")
+    return git(place.clone, "rev-parse", "HEAD")
 
 
 def test_without_auto_commit_nothing_stays_when_nothing_changed(place: Place) -> None:
     place.configure(auto_commit=False)
     files = place.run("say hi")
     assert files.end["uncommitted"] is False
-    assert place.branches() == ["main"]
+    assert place.branches() == []
     assert place.leftovers() == []
 
 
@@ -138,7 +153,7 @@ def test_only_the_runs_branch_counts_when_the_agent_switched_away(place: Place) 
     files = place.run(f"shell {command} git add two && git commit -qm Two && echo 3 > three")
     assert "left branch agent/pounce-1" in files.end["message"]
     assert files.end["commits"] == 2  # One, and what was uncommitted
-    names = git(place.clone, "ls-tree", "-r", "--name-only", "agent/pounce-1").splitlines()
+    names = git(place.tree, "ls-tree", "-r", "--name-only", "agent/pounce-1").splitlines()
     assert names == ["README.md", "one", "three"]
 
 
@@ -160,7 +175,7 @@ def test_a_merge_that_the_agent_left_unfinished_is_aborted(place: Place) -> None
     assert place.leftovers() == []
 
 
-@pytest.mark.parametrize("command", ["rm -rf ../agent+pounce-1", "rm -f .git", "git branch -q -m other"])
+@pytest.mark.parametrize("command", ["rm -rf ../pounce", "rm -rf .git", "git branch -q -m other"])
 def test_an_agent_that_damages_its_own_workspace_ends_with_an_answer(place: Place, command: str) -> None:
     files = place.run(f"shell echo 1 > one && git add one && git commit -qm One && {command}")
     assert files.end["outcome"] == "ok"
@@ -184,12 +199,12 @@ def test_a_retry_continues_where_the_crash_left_off(place: Place) -> None:
 def test_a_retry_after_a_kill_of_the_driver_continues_in_the_same_worktree(place: Place) -> None:
     instance, _ = place.start("shell echo 1 > one; touch .git/../lock-me; sleep 60", branch="agent/pounce-1")
     instance.receive()
-    worktree = place.state / "agent/worktrees/pounce/agent+pounce-1"
+    worktree = place.state / "agent/workspaces/pounce"
     wait_for(lambda: (worktree / "one").exists(), "work")
     instance.process.kill()
     instance.wait()
     kill_orphans()
-    index_lock(place, worktree).write_text("")
+    (worktree / ".git/index.lock").write_text("")
     retried = place.run("create two.txt: 2", branch="agent/pounce-1")
     assert retried.end["branch"] == "agent/pounce-1"
     assert retried.end["commits"] == 2
@@ -200,13 +215,13 @@ def test_a_retry_after_a_kill_of_the_driver_continues_in_the_same_worktree(place
 def test_locks_of_git_commands_that_died_with_the_driver_do_not_stop_the_next_run(place: Place) -> None:
     instance, _ = place.start("shell echo 1 > one; sleep 60", branch="agent/pounce-1")
     instance.receive()
-    worktree = place.state / "agent/worktrees/pounce/agent+pounce-1"
+    worktree = place.state / "agent/workspaces/pounce"
     wait_for((worktree / "one").exists, "work")
     instance.process.kill()
     instance.wait()
     kill_orphans()
-    locks = [index_lock(place, worktree), index_lock(place, worktree).with_name("HEAD.lock")]
-    locks += [place.clone / ".git" / name for name in ("refs/heads/agent/pounce-1.lock", "packed-refs.lock")]
+    names = ("index.lock", "HEAD.lock", "refs/heads/agent/pounce-1.lock", "packed-refs.lock", "config.lock")
+    locks = [worktree / ".git" / name for name in names]
     for lock in locks:
         lock.write_text("")
     other = place.run("create two.txt: 2", branch="agent/pounce-9")
@@ -215,7 +230,7 @@ def test_locks_of_git_commands_that_died_with_the_driver_do_not_stop_the_next_ru
     assert not [lock for lock in locks if lock.exists()]
 
 
-def test_a_worktree_that_git_was_registering_when_it_died_is_made_anew(place: Place) -> None:
+def test_a_workspace_that_was_removed_is_made_anew(place: Place) -> None:
     instance, _ = place.start("sleep 60", branch="agent/pounce-1")
     instance.receive()
     ready = place.state / "agent/checkouts/pounce.ready"
@@ -223,9 +238,7 @@ def test_a_worktree_that_git_was_registering_when_it_died_is_made_anew(place: Pl
     instance.process.kill()
     instance.wait()
     ready.unlink()
-    worktree = place.state / "agent/worktrees/pounce/agent+pounce-1"
-    index_lock(place, worktree).with_name("locked").write_text("initializing")
-    shutil.rmtree(worktree)
+    shutil.rmtree(place.workspace)
     files = place.run("create two.txt: 2", branch="agent/pounce-1")
     assert files.end["outcome"] == "ok"
     assert place.leftovers() == []
@@ -234,7 +247,7 @@ def test_a_worktree_that_git_was_registering_when_it_died_is_made_anew(place: Pl
 def test_another_run_after_a_kill_finds_the_workspace_at_rest_and_loses_no_work(place: Place) -> None:
     instance, _ = place.start("shell echo 1 > one; sleep 60", branch="agent/pounce-1", title="Interrupted")
     instance.receive()
-    worktree = place.state / "agent/worktrees/pounce/agent+pounce-1"
+    worktree = place.state / "agent/workspaces/pounce"
     wait_for(lambda: (worktree / "one").exists(), "work")
     instance.process.kill()
     instance.wait()
@@ -242,8 +255,8 @@ def test_another_run_after_a_kill_finds_the_workspace_at_rest_and_loses_no_work(
     other = place.run("create two.txt: 2", branch="agent/pounce-9")
     assert other.end["outcome"] == "ok"
     assert place.show("agent/pounce-1", "one") == "1"
-    assert git(place.clone, "log", "-1", "--format=%s", "agent/pounce-1") == "Interrupted"
-    assert not worktree.exists()
+    assert git(place.tree, "log", "-1", "--format=%s", "agent/pounce-1") == "Interrupted"
+    assert not (worktree / "one").exists()
     retried = place.run("create three.txt: 3", branch="agent/pounce-1")
     assert retried.end["branch"] == "agent/pounce-1"
     assert retried.end["commits"] == 2
@@ -252,7 +265,7 @@ def test_another_run_after_a_kill_finds_the_workspace_at_rest_and_loses_no_work(
 def test_a_worktree_that_was_cut_off_while_it_was_made_commits_no_deletions(place: Place) -> None:
     instance, _ = place.start("sleep 60", branch="agent/pounce-1")
     instance.receive()
-    worktree = place.state / "agent/worktrees/pounce/agent+pounce-1"
+    worktree = place.state / "agent/workspaces/pounce"
     ready = place.state / "agent/checkouts/pounce.ready"
     wait_for(ready.exists, "the workspace")
     instance.process.kill()
@@ -275,15 +288,6 @@ def test_a_damaged_record_is_set_aside_and_said(place: Place) -> None:
     assert files.end["outcome"] == "ok"
     assert "set aside" in instance.stderr.read_text()
     assert list(folder.glob("pounce.json.damaged-*"))
-
-
-def test_a_branch_that_a_person_has_checked_out_is_not_moved_under_them(place: Place) -> None:
-    first = place.run("create a.txt: a", branch="agent/pounce-1")
-    git(place.clone, "checkout", "--quiet", "agent/pounce-1")
-    second = place.run("create b.txt: b", branch="agent/pounce-1", base=first.end["head"])
-    assert second.end["outcome"] == "workspace"
-    assert f"is checked out in {place.clone}" in second.end["message"]
-    assert git(place.clone, "status", "--porcelain") == ""
 
 
 def unfinished_rebase(place: Place) -> None:
@@ -341,7 +345,6 @@ def locked_index(place: Place) -> None:
     (place.clone / ".git/index.lock").write_text("")
 
 
-@pytest.mark.parametrize("mode", ["own", "path"])
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
@@ -356,12 +359,17 @@ def locked_index(place: Place) -> None:
         (inside_another, "is no git repository"),
     ],
 )
-def test_an_unusable_workspace_is_said_with_what_to_do(place: Place, mode: str, spoil, words: str) -> None:  # type: ignore[no-untyped-def]
-    place.configure(workspace=mode)
+def test_an_unusable_folder_is_said_with_what_to_do_and_is_no_concern_of_an_own_workspace(
+    place: Place,
+    spoil,  # type: ignore[no-untyped-def]
+    words: str,
+) -> None:
     spoil(place)
-    if spoil in (bare, inside_another):
-        body = json.loads((place.state / "config/snapshot.json").read_text())["body"]["projects"]["pounce"]
-        place.configure(workspace=mode, path=body["path"])
+    body = json.loads((place.state / "config/snapshot.json").read_text())["body"]["projects"]["pounce"]
+    history = place.history() if place.clone.exists() and spoil not in (no_repository,) else b""
+    if history:
+        assert place.run("create a.txt: a", base_pack=history).end["outcome"] == "ok"
+    place.configure(workspace="path", path=body["path"])
     files = place.run("create a.txt: a")
     assert files.end["outcome"] == "workspace"
     assert words in files.end["message"]
@@ -377,9 +385,3 @@ def kill_orphans() -> None:
         if process.status() == psutil.STATUS_ZOMBIE or "sleep" in " ".join(process.cmdline()):
             process.kill()
             process.wait(60)
-
-
-def index_lock(place: Place, worktree: Path) -> Path:
-    """The lock of a git command that was killed together with the driver."""
-    pointer = (worktree / ".git").read_text().strip().removeprefix("gitdir: ")
-    return Path(pointer) / "index.lock"
