@@ -1,5 +1,6 @@
 """A crash is told once, in words, masked, in time, whatever state its own files are in."""
 
+import fcntl
 import json
 import os
 import stat
@@ -12,6 +13,7 @@ import pytest
 
 from herald.alerts import decode
 from tests.alert.ending import INVOCATION, UNIT, Place
+from tests.support.processes import wait_for
 
 
 def test_a_crash_is_told_with_unit_reason_next_step_and_last_lines(place: Place) -> None:
@@ -94,6 +96,20 @@ def test_instances_of_a_template_count_together_also_when_many_end_at_once(place
     assert len(place.alerts()) == 2
     assert "11 crashes of herald-agent@.service before it" in said
     assert "`journalctl --user -u herald-agent@99-77-998.service`" in said
+
+
+def test_one_that_waits_for_another_to_count_is_held_back_though_it_began_first(place: Place) -> None:
+    place.folder.mkdir(parents=True)
+    with (place.folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        waiting = place.start()
+        opened = Path("/proc", str(waiting.pid), "fd")
+        wait_for(lambda: str(place.folder / "lock") in map(os.path.realpath, opened.iterdir()), "it waits")
+        (place.folder / "throttle.json").write_text(json.dumps({UNIT: [time.time(), 0]}))
+    waiting.communicate(timeout=60)
+
+    assert place.alerts() == []
+    assert json.loads((place.folder / "throttle.json").read_text())[UNIT][1] == 1
 
 
 @pytest.mark.parametrize(
