@@ -47,7 +47,7 @@ def test_the_deadline_ends_a_run_and_keeps_what_it_said(place: Place) -> None:
     assert files.end["outcome"] == "timeout"
     assert "time limit of 1.5 s" in files.end["message"]
     assert "slept 1 of 60 s" in files.text
-    assert files.end["duration"] < 6
+    assert files.end["duration"] < 30
 
 
 def test_commits_made_before_the_deadline_are_kept(place: Place) -> None:
@@ -64,7 +64,7 @@ def test_sigterm_ends_a_run_as_stopped_within_seconds(place: Place) -> None:
     instance.process.send_signal(signal.SIGTERM)
     instance.process.send_signal(signal.SIGTERM)  # a second one changes nothing
     end(instance)
-    assert time.monotonic() - asked < 5
+    assert time.monotonic() - asked < 20
     assert files.end["outcome"] == "stopped"
 
 
@@ -75,7 +75,7 @@ def test_sigterm_to_a_stubborn_agent_still_ends_within_seconds(place: Place) -> 
     asked = time.monotonic()
     instance.process.send_signal(signal.SIGTERM)
     end(instance)
-    assert time.monotonic() - asked < 6
+    assert time.monotonic() - asked < 20
     assert files.end["outcome"] == "stopped"
     assert files.end["commits"] == 1
     assert sleeping(611) == sleeping(612) == []
