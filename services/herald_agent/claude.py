@@ -228,12 +228,14 @@ class _Conversation:
         stream = self._stream
         known, results = stream.session, len(stream.results)
         progress = stream.take(line)
-        if not self._ending:  # it may say that it begins with a message, but will not get far
-            for name in stream.echoes:
-                if author := self._control.echoed(name):
-                    self._idle_since = 0.0
-                    progress = one_line(f"reads a message of {author}")
+        for name in stream.echoes:  # also while it is ended: the model may have the message
+            if author := self._control.echoed(name):
+                self._idle_since = 0.0
+                progress = one_line(f"reads a message of {author}")
+        for name in stream.withdrawn:
+            self._control.withdrawn(name)
         stream.echoes.clear()
+        stream.withdrawn.clear()
         if progress:
             self._log.progress(progress, stream.tokens, stream.cost_usd)
         if stream.session != known:
@@ -247,7 +249,7 @@ class _Conversation:
         if self._control.waiting and self._may_go_on():
             self._idle_since = time.monotonic()
             return
-        if self._control.waiting:  # it must not begin with that
+        if self._control.waiting:  # an older CLI keeps what it has queued, and must not begin with that
             os.kill(self._pid, signal.SIGTERM)
         self._let_end()
 
@@ -291,7 +293,7 @@ class _Conversation:
         self._ending = True
         if not self._answered and not self._stopped_by:
             self._stopped_by = reason
-            interrupt = {"subtype": "interrupt"}
+            interrupt = {"subtype": "interrupt", "cancel_queued": True}  # else it begins with the next message
             self._tell({"type": "control_request", "request_id": "herald-interrupt", "request": interrupt})
         self._end_by(_PATIENCE[reason])
 

@@ -1,7 +1,8 @@
 """What the caller of a run says while it goes on: lines that it appends to a file.
 
-`cancel`, or a further message as a JSON object. A message counts as taken when the agent has echoed it; that is noted
-in the result file, so that the caller knows of each other one that it has still to be worked on.
+`cancel`, or a further message as a JSON object. A message counts as taken when the agent says that it begins with it,
+which it does before it asks the model, or echoes it. That is noted in the result file, so that the caller knows of each
+other one that it has still to be worked on.
 """
 
 import ctypes
@@ -41,7 +42,7 @@ class Control:
         self._heard: list[Further] = []
         self._known: set[str] = set()
         self._given: dict[str, Further] = {}
-        """Messages that the agent has not echoed yet, by the id that the echo will carry."""
+        """Messages that the agent has not taken up yet, by the id that the echo will carry."""
         self._watch = _watch(control)
 
     def fileno(self) -> int:
@@ -78,7 +79,7 @@ class Control:
 
     @property
     def waiting(self) -> bool:
-        """Whether the agent has been given a message that it has not echoed."""
+        """Whether the agent has been given a message that it has neither taken up nor dropped."""
         return bool(self._given)
 
     def give(self) -> list[dict[str, Any]]:
@@ -99,6 +100,10 @@ class Control:
             return ""
         note_taken(self._result, further.key)
         return further.name or further.author
+
+    def withdrawn(self, name: str) -> None:
+        """The agent will not take up a message; it is left to the caller, unless it was noted before."""
+        self._given.pop(name, None)
 
     def again(self) -> None:
         """The agent that was given messages was no use: the next one gets them."""

@@ -28,7 +28,9 @@ class Stream:
         self._texts_size = 0
         self.session = ""
         self.echoes: list[str] = []
-        """Ids of the messages that it has taken up."""
+        """Ids of the messages that it has taken up: it begins with them, or has repeated them."""
+        self.withdrawn: list[str] = []
+        """Ids of the messages that it has dropped unread, or broken off."""
         self.results: list[dict[str, Any]] = []
         self.api_error: dict[str, Any] = {}
         """The newest message that stands for an error of the API."""
@@ -50,6 +52,8 @@ class Stream:
             self._result(event)
         elif kind == "user" and event.get("isReplay"):
             self.echoes.append(as_text(event.get("uuid")))
+        elif kind == "command_lifecycle":
+            self._lifecycle(event)
         elif kind == "assistant":
             return self._assistant(event)
         elif kind == "system":
@@ -89,6 +93,12 @@ class Stream:
             tries = f"attempt {event.get('attempt')} of {event.get('max_retries')}"
             return f"the API says {status} {cause}, {tries}".replace("  ", " ")
         return ""
+
+    def _lifecycle(self, event: dict[str, Any]) -> None:
+        """What becomes of a message. Its beginning is told before the model is asked, the repetition perhaps after."""
+        told = {"started": self.echoes, "cancelled": self.withdrawn}.get(as_text(event.get("state")))
+        if told is not None:
+            told.append(as_text(event.get("command_uuid")))
 
     def _limit(self, info: dict[str, Any]) -> None:
         if info.get("status") == "rejected":

@@ -18,7 +18,7 @@ def tell(unit: str) -> None:
     os.umask(0o027)  # the unit's own may keep its group out
     place = folder.made()
     moment = time.time()
-    held = throttle.passed(place, unit, moment)
+    held = throttle.passed(place, unit)
     if held is None:
         return
     masking.learn(names.credentials_folder())

@@ -26,10 +26,11 @@ def kind_of(unit: str) -> str:
     return re.sub(r"@[^.]*", "@", unit)
 
 
-def passed(folder: str, unit: str, moment: float) -> int | None:
+def passed(folder: str, unit: str) -> int | None:
     """How many crashes were held back before this one is told; None: it is held back, too."""
     try:
         with _locked(folder):
+            moment = time.time()  # now, else one that had to wait would be from before the last
             path = os.path.join(folder, "throttle.json")
             remembered = _read(path)
             last, held = remembered.pop(kind_of(unit), (0.0, 0))

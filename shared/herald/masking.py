@@ -1,17 +1,20 @@
 """Secrets are masked where text leaves for chat or journal, and nowhere else."""
 
-import itertools
+import bisect
+import math
 import os
 import re
+from collections.abc import Iterable, Iterator
 
 _SHAPES = re.compile(
     r"sk-ant-[A-Za-z0-9_-]{8,}"  # Anthropic keys and OAuth tokens
     r"|gh[pousr]_[A-Za-z0-9]{16,}|github_pat_[A-Za-z0-9_]{20,}"  # GitHub
     r"|[MNO][A-Za-z0-9_-]{23,27}\.[A-Za-z0-9_-]{6,7}\.[A-Za-z0-9_-]{27,}"  # Discord bot tokens
-    r"|https?://[^\s/\"'<>]+/(?:[^\s/\"'<>]+/){0,4}webhooks/\d+/[A-Za-z0-9_-]+"  # webhook URLs, whatever the host
     r"|-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|\Z)",
     re.DOTALL,
 )
+_WEBHOOK_SHAPE = re.compile(r"https?://[^\s/\"'<>]+/(?:[^\s/\"'<>]+/){0,4}webhooks/\d+/([A-Za-z0-9_-]+)")
+"""URLs of webhooks, whatever the host; the group is the token."""
 _CREDENTIAL_VARIABLES = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
 MASK = "[secret]"
 _SHORTEST = 8
@@ -28,29 +31,78 @@ _CUT = "\u2026"
 
 _WEBHOOK = re.compile(r"/webhooks/\d+/([^\s/?#]+)")
 
+_Span = tuple[int, int]
+"""Start and end in a text."""
+
 _loaded: list[str] | None = None
 
 
 def mask(text: str) -> str:
-    """The text without any loaded credential, also one that is cut off, and without the shape of a known token."""
-    for secret in _secrets():
-        if secret in text:
-            text = text.replace(secret, MASK)
-        if _CUT in text and not secret.startswith("http"):  # of a webhook's URL the token is a value by itself
-            text = _without_beginning(text, secret)
-    return _SHAPES.sub(MASK, text)
+    """The text without any loaded credential, also one that is cut off, and without the shape of a known token.
+
+    All are found in the original text: a loaded value that is part of a longer secret would, if it was replaced first,
+    leave a rest that no longer has the shape.
+    """
+    known = _united(span for secret in _secrets() for span in _known(text, secret))
+    done = 0
+    pieces: list[str] = []
+    for start, end in _united([*known, *_shaped(text, known)]):
+        pieces += (text[done:start], MASK)
+        done = end
+    return "".join((*pieces, text[done:]))
 
 
-def _without_beginning(text: str, secret: str) -> str:
-    """The text without a beginning of the secret at which the text was cut."""
+def _united(spans: Iterable[_Span]) -> list[_Span]:
+    """The spans in order, those that overlap as one."""
+    united: list[_Span] = []
+    for start, end in sorted(spans):
+        if united and start < united[-1][1]:
+            united[-1] = (united[-1][0], max(end, united[-1][1]))
+        else:
+            united.append((start, end))
+    return united
+
+
+def _known(text: str, secret: str) -> Iterator[_Span]:
+    yield from _occurrences(text, secret)
+    if _CUT in text and not secret.startswith("http"):  # of a webhook's URL the token is a value by itself
+        yield from _beginnings(text, secret)
+
+
+def _occurrences(text: str, secret: str) -> Iterator[_Span]:
+    """Where the secret is; where it overlaps itself, the whole of it, lest a line of dashes makes millions of spans."""
+    size = len(secret)
+    start = text.find(secret)
+    while start >= 0:
+        last = start
+        while (further := text.rfind(secret, last + 1, last + 2 * size - 1)) >= 0:
+            last = further
+        yield start, last + size
+        start = text.find(secret, last + size)
+
+
+def _beginnings(text: str, secret: str) -> Iterator[_Span]:
+    """Where the text was cut within the secret."""
     start = text.find(secret[:_SHORTEST])
     while start >= 0:
-        pairs = zip(text[start : start + len(secret)], secret, strict=False)
-        end = start + sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
-        if text.startswith(_CUT, end):
-            text = f"{text[:start]}{MASK}{text[end:]}"
+        end = text.find(_CUT, start, start + len(secret) + 1)
+        if end >= 0 and secret.startswith(text[start:end]):
+            yield start, end
         start = text.find(secret[:_SHORTEST], start + 1)
-    return text
+
+
+def _shaped(text: str, known: list[_Span]) -> Iterator[_Span]:
+    """What has the shape of a secret. The address of a webhook whose token is known is no secret without it."""
+    for found in _SHAPES.finditer(text):
+        yield found.span()
+    for found in _WEBHOOK_SHAPE.finditer(text):
+        if not _within(found.span(1), known):
+            yield found.span()
+
+
+def _within(span: _Span, united: list[_Span]) -> bool:
+    at = bisect.bisect_right(united, (span[0], math.inf)) - 1
+    return at >= 0 and united[at][1] >= span[1]
 
 
 def learn(folder: str) -> None:

@@ -171,7 +171,7 @@ class Service:
 
     async def _rest(self, seconds: float) -> None:
         """Until it is time for the next look at the duty: after this time, or soon after something has changed."""
-        waiting = [asyncio.ensure_future(event.wait()) for event in (self.stopping, self._changed)]
+        waiting = [asyncio.create_task(event.wait(), name="rest") for event in (self.stopping, self._changed)]
         await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         for each in waiting:
             each.cancel()

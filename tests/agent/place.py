@@ -311,6 +311,14 @@ class Place:
         return [str(path.relative_to(agent)) for path in (*found, *locks)]
 
 
+def fake_cli(place: Place, script: str) -> None:
+    """A program in place of the CLI that answers something strange."""
+    program = place.folder / "fake"
+    program.write_text(f"#!{sys.executable} -u\nimport json, sys\n{script}\n")
+    program.chmod(0o755)
+    place.environment |= {"HERALD_AGENT": "claude", "HERALD_CLAUDE": str(program)}
+
+
 def wait_for(condition: Any, what: str, patience: float = _PATIENCE) -> Any:
     """Wait until a condition gives something true, looking often."""
     until = time.monotonic() + patience

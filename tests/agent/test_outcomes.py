@@ -1,11 +1,8 @@
 """The real CLI against a peer that plays the API: each way to end has its outcome and says what to do next."""
 
-import sys
-from pathlib import Path
-
 import pytest
 
-from tests.agent.place import Place, git
+from tests.agent.place import Place, fake_cli, git
 from tests.support import anthropic
 
 
@@ -156,14 +153,6 @@ def test_a_cli_that_dies_at_the_start_is_a_crash_with_its_last_words(place: Plac
     assert files.end["message"] == (
         "The agent crashed: it ended without a result (exit code 3): Error: this machine is too old."
     )
-
-
-def fake_cli(place: Place, script: str) -> None:
-    """A program in place of the CLI that answers something strange."""
-    program = Path(place.folder / "fake")
-    program.write_text(f"#!{sys.executable} -u\nimport json, sys\n{script}\n")
-    program.chmod(0o755)
-    place.environment |= {"HERALD_AGENT": "claude", "HERALD_CLAUDE": str(program)}
 
 
 def test_a_line_without_end_is_a_crash_and_does_not_fill_the_memory(place: Place) -> None:

@@ -65,7 +65,7 @@ def test_edits_are_two_seconds_apart_and_show_the_newest(gateway: Herald) -> Non
     shown(gateway, "step 59")
 
     edits = gateway.discord.requests("PATCH", "/webhooks/")
-    assert 1 <= len(edits) <= 3
+    assert edits
     times = [each.at for each in [*gateway.discord.requests("POST", "/webhooks/"), *edits]]
     assert all(later - earlier > 1.9 for earlier, later in itertools.pairwise(times))
 

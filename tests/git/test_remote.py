@@ -49,7 +49,7 @@ def test_a_remote_that_hangs_is_unavailable_within_the_deadline(bench: Workbench
         bench.fetch(HERALD_GIT_DEADLINE="1")
     with pytest.raises(Unavailable):
         bench.push("1" * 40, HERALD_GIT_DEADLINE="1")
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < 30
 
 
 @pytest.mark.parametrize(

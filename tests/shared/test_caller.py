@@ -21,6 +21,9 @@ from tests.shared.interface import Trial
 from tests.shared.staging import Process, Stage, settles
 from tests.shared.test_calls import with_peer
 
+_SLACK = 20.0
+"""Seconds that a busy machine may take in addition; without its deadline none of these calls would end."""
+
 
 def test_a_call_to_a_service_that_is_not_there_yet_waits_for_it(stage: Stage) -> None:
     stage.listen()
@@ -63,7 +66,7 @@ def test_a_deadline_holds_while_a_service_hangs(stage: Stage, deadline: float) -
         begun = time.monotonic()
         with pytest.raises(Unavailable, match=rf"did not answer Hang within {deadline} s"):
             call()
-        assert deadline <= time.monotonic() - begun < deadline + 1.0
+        assert deadline <= time.monotonic() - begun < deadline + _SLACK
 
 
 def test_a_deadline_holds_while_a_service_is_stopped_or_does_not_read(stage: Stage) -> None:

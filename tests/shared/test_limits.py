@@ -17,6 +17,7 @@ from herald.bus import blocking, limits
 from herald.bus.client import Peer
 from tests.shared.interface import Trial
 from tests.shared.staging import Stage, settles
+from tests.support.processes import PATIENCE
 
 _MEGABYTE = 1 << 20
 
@@ -252,8 +253,9 @@ def test_a_stream_that_its_reader_leaves_in_asyncio_is_closed(stage: Stage) -> N
                     break
             await stream.aclose()
         ours = len(asyncio.all_tasks())
-        while (await peer.GetHealth())["tasks"] > before:
-            pass
+        async with asyncio.timeout(PATIENCE):
+            while (await peer.GetHealth())["tasks"] > before:
+                pass
         peer.close()
         await asyncio.sleep(0)
         return ours, len(asyncio.all_tasks())

@@ -4,6 +4,7 @@ import os
 import secrets
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -147,3 +148,103 @@ def test_of_a_loaded_credential_that_was_cut_off_nothing_is_left(monkeypatch: py
     assert mask(f"see {url[:60]}…") == f"see {url[:40]}{MASK}…"
     assert mask("see https://chat.example.org/… and more…") == "see https://chat.example.org/… and more…"
     assert mask(f"a commit {token[:12]}") == f"a commit {token[:12]}"
+
+
+_SHAPED = [
+    f"sk-ant-api03-{_LETTERS}",
+    f"ghp_{_LETTERS}",
+    f"github_pat_{_LETTERS}_{_LETTERS}",
+    f"M{_LETTERS[:25]}.{_LETTERS[:6]}.{_LETTERS[:38]}",
+    f"https://discord.com/api/webhooks/123456789012345678/{_LETTERS}",
+    f"-----BEGIN PRIVATE KEY-----\n{_LETTERS}\n{_LETTERS}\n-----END PRIVATE KEY-----",
+]
+
+
+@pytest.fixture
+def knows(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Makes these values, and no others, the loaded ones."""
+    monkeypatch.setattr(masking, "_loaded", [])
+
+    def learn(*values: str) -> None:
+        for value in values:
+            masking.learn_value(value)
+
+    return learn
+
+
+@pytest.mark.parametrize("shaped", _SHAPED)
+@pytest.mark.parametrize("place", ["start", "middle", "end", "nearly all"])
+def test_a_known_secret_inside_a_longer_unknown_one_does_not_uncover_the_rest(
+    knows: Callable[..., None], shaped: str, place: str
+) -> None:
+    middle = len(shaped) // 2
+    parts = {
+        "start": shaped[:12],
+        "middle": shaped[middle - 5 : middle + 5],
+        "end": shaped[-9:],
+        "nearly all": shaped[4:-4],
+    }
+    knows(parts[place])
+
+    assert mask(f"a {shaped} b") == f"a {MASK} b"
+
+
+@pytest.mark.parametrize(
+    ("known", "text", "masked"),
+    [
+        (["key=sk-ant-Canary"], f"key=sk-ant-{_LETTERS} b", f"{MASK} b"),
+        (["Canary01:after"], f"sk-ant-{_LETTERS}-Canary01:after b", f"{MASK} b"),
+        (["firsthalf-shared", "shared-secondhalf"], "a firsthalf-shared-secondhalf b", f"a {MASK} b"),
+        (["abcdabcd"], "x abcdabcdabcd y abcdabcd z", f"x {MASK} y {MASK} z"),
+        (["aaaaaaaa"], f"x {'a' * 100} y", f"x {MASK} y"),
+        (["Canary0123", "Canary0123456789"], "Canary0123456789 Canary0123 Canary012345", f"{MASK} {MASK} {MASK}45"),
+        (["Canary0123", "Canary0123456789"], "Canary012345… Canary01…", f"{MASK}… {MASK}…"),
+        (["Canary0123", "3456789xyz"], "Canary0123456789xyz Canary012345…", f"{MASK} {MASK}45…"),
+        (["secretone", "secrettwo"], "secretonesecrettwo", f"{MASK}{MASK}"),
+    ],
+    ids=[
+        "reaches over the start of a shape",
+        "reaches over the end of a shape",
+        "two that share a part",
+        "one that overlaps itself",
+        "one letter again and again",
+        "one is the beginning of another",
+        "one is the beginning of another that was cut off",
+        "one ends where another goes on",
+        "two that only touch",
+    ],
+)
+def test_what_overlaps_is_masked_as_one(knows: Callable[..., None], known: list[str], text: str, masked: str) -> None:
+    knows(*known)
+
+    assert mask(text) == masked
+
+
+def test_of_a_foreign_private_key_nothing_is_left_when_its_first_or_last_line_is_known(
+    knows: Callable[..., None],
+) -> None:
+    first, last = "-----BEGIN OPENSSH PRIVATE KEY-----", "-----END OPENSSH PRIVATE KEY-----"
+    knows(first, last, f"{_LETTERS}own", f"{first}\n{_LETTERS}own\n{last}")
+
+    assert mask(f"a {first}\n{_LETTERS}\n{_LETTERS}\n{last} b") == f"a {MASK} b"
+    assert mask(f"a {first}\n{_LETTERS}foreign\n{_LETTERS}own\n{last} b") == f"a {MASK} b"
+
+
+def test_a_webhook_with_a_known_token_keeps_its_address_but_no_other_secret_in_it(knows: Callable[..., None]) -> None:
+    knows("https://chat.example/webhooks/1/token-one", "one-more")
+    elsewhere = "https://elsewhere.example/api/webhooks/1"
+
+    assert mask(f"{elsewhere}/token-one") == f"{elsewhere}/{MASK}"
+    assert mask(f"{elsewhere}/token-one-more") == f"{elsewhere}/{MASK}"
+    assert mask(f"{elsewhere}/token-one-of-another") == MASK
+    assert mask(f"https://ghp_{_LETTERS}@elsewhere.example/webhooks/1/token-one").count(MASK) == 2
+
+
+def test_a_long_text_with_many_known_secrets_and_cuts_is_masked_in_time_that_grows_with_it(
+    knows: Callable[..., None],
+) -> None:
+    line = "-" * 32
+    knows(line, "another0 secret")
+
+    assert mask("-" * 4_000_000) == MASK
+    assert mask("another0" * 100_000 + "another0…" * 100_000).count(MASK) == 100_000

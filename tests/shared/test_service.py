@@ -15,7 +15,7 @@ def test_a_service_is_ready_when_it_serves_and_says_what_it_does(stage: Stage) -
 
     manager.hear("READY=1")
     assert manager.hear("STATUS=") == "STATUS=on duty"
-    assert blocking.call("worker", "Echo", {"text": "x"}, deadline=1.0)["text"] == "x"
+    assert blocking.call("worker", "Echo", {"text": "x"})["text"] == "x"
 
 
 def test_what_a_service_says_of_itself_follows_a_change_and_not_the_clock(stage: Stage) -> None:
@@ -23,7 +23,7 @@ def test_what_a_service_says_of_itself_follows_a_change_and_not_the_clock(stage:
     stage.serve(NOTIFY_SOCKET=str(manager.path))
     manager.hear("STATUS=")
 
-    blocking.call("worker", "Append", {"key": "first"}, deadline=1.0)
+    blocking.call("worker", "Append", {"key": "first"})
 
     assert manager.hear("STATUS=", 5.0) == "STATUS=on duty, 1 events"  # by the clock it is every ten seconds
 
@@ -34,15 +34,13 @@ def test_a_service_that_is_asked_to_stop_stops_at_once_and_quietly(stage: Stage,
     service = stage.serve(NOTIFY_SOCKET=str(manager.path))
     manager.hear("READY=1")
     busy, following = stage.connect(), stage.connect()
-    busy.send("Add", name="busy", wait=60.0)
+    busy.send("Add", name="busy", wait=600.0)
     following.send("Count", more=True, to=1)
     following.answer()
 
-    begun = time.monotonic()
     service.send(number)
 
-    assert service.wait() == 0
-    assert time.monotonic() - begun < 2.0
+    assert service.wait() == 0  # and waits neither for the call nor for the stream
     manager.hear("STOPPING=1")
     assert service.journal == ""
     assert busy.receive() is None
@@ -63,15 +61,15 @@ def test_the_watchdog_is_fed_only_while_the_duty_can_be_done(stage: Stage) -> No
     hangs = stage.root / "hangs"
     service = stage.serve(NOTIFY_SOCKET=str(manager.path), WATCHDOG_USEC="600000", TRIAL_DUTY=str(hangs))
     for _ in range(3):
-        manager.hear("WATCHDOG=1", 5.0)
+        manager.hear("WATCHDOG=1")
 
     hangs.touch()
-    manager.hear("STATUS=cannot do its duty", 5.0)
+    manager.hear("STATUS=cannot do its duty")
     assert manager.silent("WATCHDOG=1", 0.8)
     assert blocking.call("worker", "Echo", {"text": "x"})["text"] == "x", "the loop itself goes on"
 
     hangs.unlink()
-    manager.hear("WATCHDOG=1", 5.0)
+    manager.hear("WATCHDOG=1")
     assert service.alive
 
 

@@ -154,7 +154,7 @@ def test_what_a_service_leaves_behind_is_killed_before_it_starts_again(host: Hos
 
 
 def test_a_service_without_a_sign_of_life_is_aborted_and_replaced(host: Host) -> None:
-    host.long_running("a", SERVER, WatchdogSec="500ms", TimeoutAbortSec="200ms", LimitCORE="0")
+    host.long_running("a", SERVER, WatchdogSec="2s", TimeoutAbortSec="200ms", LimitCORE="0")
     host.start()
     first = int(host.ask("a", "os.getpid()"))
     send(first, signal.SIGSTOP)
@@ -163,7 +163,7 @@ def test_a_service_without_a_sign_of_life_is_aborted_and_replaced(host: Host) ->
     assert "aborted" in host.stderr
     assert (
         host.ask("a", "os.environ['WATCHDOG_USEC'], os.environ['WATCHDOG_PID'] == str(os.getpid())")
-        == "('500000', True)"
+        == "('2000000', True)"
     )
 
 
@@ -172,10 +172,10 @@ def test_a_service_that_gives_signs_of_life_is_left_alone(host: Host) -> None:
         "    connection, _ = listener.accept()\n",
         "    try:\n        connection, _ = listener.accept()\n    except TimeoutError:\n        continue\n",
     )
-    host.long_running("a", feed, WatchdogSec="500ms")
+    host.long_running("a", feed, WatchdogSec="2s")
     host.start()
     first = host.ask("a", "os.getpid()")
-    time.sleep(1.0)
+    time.sleep(3.0)
     assert host.ask("a", "os.getpid()") == first
 
 
@@ -205,7 +205,7 @@ def test_stop_lets_services_finish_and_kills_what_does_not(host: Host, tmp_path:
     host.connect("i").sendall(b"time.sleep(600)\n")
     begun = time.monotonic()
     assert host.stop() == 0
-    assert 0.4 < time.monotonic() - begun < 5
+    assert 0.4 < time.monotonic() - begun < 30
     assert (tmp_path / "finished").exists()
     assert [path.name for path in host.runtime.iterdir()] == []
 

@@ -5,12 +5,13 @@ import re
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
+from tests.support.processes import arguments, wait_for
 from tests.try_.installing import NOBODY, Clone
 
 pytestmark = pytest.mark.skipif(Path("/var/lib/systemd/linger/nobody").exists(), reason="nobody lingers here")
@@ -201,11 +202,10 @@ def test_a_half_made_version_is_made_anew(clone: Clone) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interruption_says_where_it_stopped_and_the_next_one_goes_on(clone: Clone, number: int) -> None:
-    process = clone.start("--user", PIP_TIME="30")
-    until = time.monotonic() + 60
-    while not any("--no-deps" in line for line in clone.asked()) and time.monotonic() < until:
-        time.sleep(0.01)
-    time.sleep(0.3)  # the stand-in is a shell, which loses a signal that comes while it forks
+    lasts = f"30.{number}"
+    process = clone.start("--user", PIP_TIME=lasts)
+    # Not before: the stand-in is a shell, which loses a signal that comes while it forks.
+    wait_for(lambda: ["sleep", lasts] in map(arguments, psutil.pids()), "the installation of the program")
     os.killpg(process.pid, number)
     _, err = process.communicate(timeout=10)
     assert process.returncode == 128 + number
