@@ -5,7 +5,7 @@ them (line endings, filters that do not give back what they got). Those are nobo
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
 from herald.errors import Failed
@@ -46,11 +46,19 @@ class Changes(NamedTuple):
         return bool(self.paths) or self.staged
 
 
-def changes(git: Git, *, with_untracked: bool = True) -> Changes:
-    """What was changed against the index, which is that of the commit that is checked out. Raises Failed, OSError."""
+def changes(git: Git, *, with_untracked: bool = True, before: Sequence[str] = ()) -> Changes:
+    """What was changed against the index, which is that of the commit that is checked out. Raises Failed, OSError.
+
+    `before` are untracked files, and folders with a slash at their end, that were there before.
+    """
     untracked = "all" if with_untracked else "no"
     options = ("-z", "--porcelain=v2", "--no-renames", f"--untracked-files={untracked}", "--ignore-submodules=dirty")
-    named = list(_understood(git.listed("status", *options, deadline=_LONG)))
+    files, folders = {os.fsencode(each) for each in before}, tuple(os.fsencode(x) for x in before if x.endswith("/"))
+    named = [
+        each
+        for each in _understood(git.listed("status", *options, deadline=_LONG))
+        if each.kind != "?" or not (each.path in files or each.path.startswith(folders))
+    ]
     doubtful = [each for each in named if each.kind == "M" and each.same_mode and not each.submodule]
     same = _as_written(git, [each for each in doubtful if each.mode not in _LINKS])
     submodules = [os.fsdecode(each.path) for each in named if each.submodule and each.kind != "D"]

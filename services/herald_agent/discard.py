@@ -60,7 +60,7 @@ def _remove(repository: Repository, branch: str, head: str, base: str) -> str:
         more, them = ("1 commit", "it is") if further == 1 else (f"{further} commits", "they are")
         return f"branch {branch} holds {more} beyond {head[:12]}; delete it by hand if {them} not wanted"
     if repository.own is not None:
-        _leave(repository.own, branch, base or found)
+        _leave(repository.own, branch, base)
     elif git.branch() == branch:
         return f"branch {branch} is checked out in {repository.folder}; check out another one there"
     git("update-ref", "-d", f"refs/heads/{branch}", found)
@@ -71,7 +71,7 @@ def _leave(own: OwnClone, branch: str, base: str) -> None:
     """Nothing of the branch is in the tracked files any more, if they were the branch's."""
     if own.git.branch() != branch:
         return
-    places = own.git.commits_of("refs/remotes/origin/HEAD", base, *own.store.tips())
+    places = own.git.commits_of(*filter(None, ("refs/remotes/origin/HEAD", base, *own.store.tips())))
     own.check_out(next(filter(None, places)), "")
     own.record.uncommitted = None
     own.record.write()

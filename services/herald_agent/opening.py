@@ -5,13 +5,14 @@ next act in the same workspace.
 """
 
 import os
+import zlib
 from typing import NamedTuple, NoReturn
 
 from herald import journal
 from herald.errors import Failed
 from herald_agent import settlement, tree
 from herald_agent.changes import changes
-from herald_agent.git import Git
+from herald_agent.git import Git, refused
 from herald_agent.inside import Unusable
 from herald_agent.ownclone import OwnClone, is_no_fault_of_it, set_aside
 from herald_agent.record import Going, Record, Uncommitted
@@ -57,20 +58,43 @@ class OpenWorkspace:
             self._tell_of_moved(moved)
             strangers = tree.untracked(own.git)
             own.exclude(tree.patterns_of(strangers))
-            self._record.write()
-            if strangers:
-                self.notes.append(f"Not part of the work, because it was there before: {_some(strangers)}.")
+            self._tell_of_strangers(strangers)
         else:
             made = (
                 ["--no-track", "-b", going.branch, going.base] if going.created else ["--no-guess", going.branch, "--"]
             )
-            self.repository.git("checkout", "--quiet", "--no-overwrite-ignore", *made, deadline=_LONG)
+            self._switch("checkout", "--quiet", "--no-overwrite-ignore", *made)
+            self._record.before = [os.fsdecode(path) for path in tree.untracked(self.repository.git)]
+            self._record.write()
         self._record.set_ready()
+
+    def _switch(self, *arguments: str) -> None:
+        """Check out in a person's folder, where nothing is moved out of the way. Raises Failed, Unusable."""
+        output = self.repository.git.attempt(*arguments, deadline=_LONG)
+        if output.code == 0:
+            return
+        names = [line[1:] for line in output.err.split(b"\n") if line.startswith(b"\t")]
+        if names:
+            raise Failed(f"in the way of what is to be checked out: {_some(names)}; move that away, or say `!own`")
+        raise refused("checkout", output)
 
     def _tell_of_moved(self, moved: list[str]) -> None:
         if moved:
             names = _some([each.encode("utf-8", "surrogateescape") for each in moved])
             self.notes.append(f"In the way of the checkout, and moved to {self._workspace.kept}: {names}.")
+
+    def _tell_of_strangers(self, strangers: list[bytes]) -> None:
+        """Once for as long as they are the same."""
+        kind = f"strangers {zlib.crc32(b' '.join(strangers)):08x}"
+        if strangers and kind not in self._record.told:
+            self.notes.append(f"Not part of the work, because it was there before: {_some(strangers)}.")
+        others = [each for each in self._record.told if not each.startswith("strangers ")]
+        self._record.told = [*others, kind] if strangers else others
+        self._record.write()
+
+    def hidden(self) -> bytes:
+        """Patterns of a person's untracked files, which the agent's own git is to pass over, too."""
+        return tree.patterns_of(map(os.fsencode, self._record.before))
 
     def go_on(self) -> None:
         """Work in the tree as it is. Raises Failed, OSError."""
@@ -93,7 +117,8 @@ class OpenWorkspace:
             cut_off = repository.git.inside(lambda: settlement.clear_locks(repository.git_folder, going.branch))
             if ready:
                 uncommitted = settlement.take_in_place(
-                    repository.git, repository.git_folder, going, notes, auto_commit=auto_commit
+                    *(repository.git, repository.git_folder, going, notes, self._record.before),
+                    auto_commit=auto_commit,
                 )
             if not uncommitted:
                 self._record.set_unready()
@@ -118,6 +143,10 @@ class OpenWorkspace:
     def _close_own(self, own: OwnClone, *, auto_commit: bool) -> bool:
         """Returns whether uncommitted changes stay in the tree."""
         going, notes = self._going, self.notes
+        if own.is_gone():
+            notes.append("The agent removed its own workspace, with what it committed there.")
+            own.make_again()
+            return False
         git_folder = os.path.join(own.workspace.folder, ".git")
         end = settlement.end_of(own.git, git_folder, going, notes)
         own.seal(notes)

@@ -30,6 +30,16 @@ class OwnClone(NamedTuple):
         made = os.path.isdir(self.workspace.folder) and not os.path.islink(self.workspace.folder)
         return made and bool(self.git.inside(lambda: gitfolder.is_there(self.workspace)))
 
+    def is_gone(self) -> bool:
+        """Whether somebody removed it, or everything in it."""
+        return not os.path.isdir(self.workspace.folder) or not os.listdir(self.workspace.folder)
+
+    def make_again(self) -> None:
+        """Begin anew with an empty one. Raises Failed, OSError."""
+        durable.with_no_trace(self.record.index)
+        os.makedirs(self.workspace.folder, 0o700, exist_ok=True)
+        self.seal([])
+
     def seal(self, notes: list[str]) -> None:
         """Make its `.git` anew with the branches that it has. Raises Failed, OSError."""
         exclude = self.record.excluded

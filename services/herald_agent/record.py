@@ -54,6 +54,8 @@ class Record:
         self.uncommitted: Uncommitted | None = None
         self.excluded = ""
         """Patterns of files from before the run, which are nobody's work."""
+        self.before: list[str] = []
+        """Untracked files in a person's folder from before the run; a folder of such files ends with a slash."""
         self.told: list[str] = []
         """Kinds of things that are said once for a workspace."""
         self._unfinished: dict[str, list[str]] = {}
@@ -70,6 +72,7 @@ class Record:
             left = body.get("uncommitted")
             self.uncommitted = Uncommitted(*map(str, left)) if left else None
             self.excluded = str(body.get("excluded", ""))
+            self.before = [str(each) for each in body.get("before", [])]
             self.told = [str(each) for each in body.get("told", [])]
         except FileNotFoundError:
             return
@@ -115,7 +118,7 @@ class Record:
 
     def clear(self) -> None:
         """Note that the workspace is made anew."""
-        self.going, self.uncommitted, self.excluded = None, None, ""
+        self.going, self.uncommitted, self.excluded, self.before = None, None, "", []
         self._unfinished = {}
         self.write()
         self.set_unready()
@@ -130,7 +133,7 @@ class Record:
         """Put it on the disk. Raises OSError."""
         for asked in list(self._unfinished)[:-_MOST_UNFINISHED]:
             del self._unfinished[asked]
-        if not (self.going or self._unfinished or self.uncommitted or self.excluded or self.told):
+        if not (self.going or self._unfinished or self.uncommitted or self.excluded or self.before or self.told):
             durable.with_no_trace(self._path)
             return
         body = {
@@ -138,6 +141,7 @@ class Record:
             "ended": self._unfinished,
             "uncommitted": self.uncommitted,
             "excluded": self.excluded,
+            "before": self.before,
             "told": self.told,
         }
         durable.write_atomic(self._path, json.dumps(body, indent=1).encode(), 0o600)

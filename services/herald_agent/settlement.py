@@ -123,8 +123,11 @@ def result(git: Git, going: Going, notes: list[str], *, uncommitted: bool) -> Le
     return Left(head or going.base, going.base, commits, uncommitted, tuple(notes))
 
 
-def take_in_place(git: Git, git_folder: str, going: Going, notes: list[str], *, auto_commit: bool) -> bool:
-    """Take what is in a person's folder; returns whether uncommitted changes have to stay there."""
+def take_in_place(
+    git: Git, git_folder: str, going: Going, notes: list[str], before: list[str], *, auto_commit: bool
+) -> bool:
+    """Take what is in a person's folder but for what was untracked there `before`; returns whether uncommitted changes
+    have to stay."""
     try:
         end = end_of(git, git_folder, going, notes)
         if not end.on_branch:
@@ -132,8 +135,8 @@ def take_in_place(git: Git, git_folder: str, going: Going, notes: list[str], *, 
         if not auto_commit:
             if end.head != going.base:
                 git("reset", "--quiet", "--soft", going.base)
-            return bool(changes(git))
-        found = changes(git)
+            return bool(changes(git, before=before))
+        found = changes(git, before=before)
         name_what_is_left_out(found, notes)
         commit(git, going, end.head, found)
     except Failed as error:

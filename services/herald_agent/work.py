@@ -13,7 +13,7 @@ from herald_agent import attachments, claude, login, outcome, process, prompt, s
 from herald_agent.access import Access, access
 from herald_agent.bootstrap import add_templates
 from herald_agent.control import Control
-from herald_agent.environment import build
+from herald_agent.environment import Environment, build
 from herald_agent.gitfolder import Upstream
 from herald_agent.inside import Unusable
 from herald_agent.locks import folder
@@ -29,6 +29,8 @@ from herald_agent.workspace import Workspace
 
 _LONGEST_TEMPORARY = 84
 """The CLI makes sockets below its TMPDIR (`cc-socks/PID.sock`), and a socket's path has at most 107 bytes."""
+
+_EXCLUDE = "herald-exclude"
 
 _SLOW_PACK = 1 << 22
 """Bytes of a pack whose import people notice."""
@@ -134,6 +136,7 @@ def _work(request: Request, place: Place, stop: StopSignal, begun: float) -> Wor
     )
     _tell_what_is_not_held(request, place, selfcheck.not_held(place.settings, workspace, reached.confinement))
     opened = _opened(request, reached, log)
+    _hide(opened, place, environment)
     journal.debug("workspace is ready", run=request.run)
     order = claude.Order(
         command=command,
@@ -155,6 +158,22 @@ def _work(request: Request, place: Place, stop: StopSignal, begun: float) -> Wor
         left = opened.close()
     fields = said.fields | {"branch": opened.branch, **_hand_over(opened.repository, request, left)}
     return Work(said.text, _with_notes(said.outcome, left), fields, opened)
+
+
+def _hide(opened: OpenWorkspace, place: Place, environment: Environment) -> None:
+    """Have the agent's git pass over what a person has lying about in the folder."""
+    patterns = opened.hidden()
+    if not patterns:
+        return
+    path = os.path.join(place.temporary, _EXCLUDE)
+
+    def write() -> None:
+        with open(path, "wb") as file:
+            file.write(patterns)
+
+    opened.repository.git.inside(write)
+    names = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "core.excludesFile", "GIT_CONFIG_VALUE_0": path}
+    environment.agent.update(names)
 
 
 def _opened(request: Request, reached: Access, log: Log) -> OpenWorkspace:

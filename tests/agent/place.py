@@ -214,7 +214,8 @@ class Place:
             base_pack = b"" if not self.own or self.is_in_store(base) else self.history(base)
         if isinstance(prompt, str):
             prompt = prompt.encode()
-        files = files or RunFiles(self.folder / f"run-{self.runs}", prompt, base_pack)
+        files = files or RunFiles(self.folder / f"run-{self.runs}", prompt)
+        (files.folder / "base_pack").write_bytes(base_pack)
         call = {
             "run": f"task-{self.runs}",
             "project": "pounce",
@@ -286,6 +287,8 @@ class Place:
         return b""
 
     def branches(self) -> list[str]:
+        if not self.tree.exists():
+            return []
         return git(self.tree, "for-each-ref", "--format=%(refname:short)", "refs/heads").splitlines()
 
     def show(self, branch: str, path: str) -> str:

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.agent.place import Place, git, wait_for
-from tests.agent.test_worktree import kill_orphans
+from tests.agent.test_own import kill_orphans
 
 
 @pytest.fixture
@@ -30,14 +30,42 @@ def test_a_detached_checkout_is_put_back_too(place: Place) -> None:
     assert git(place.clone, "rev-parse", "HEAD") == place.base
 
 
-@pytest.mark.parametrize("name", ["README.md", "untracked.txt"])
-def test_a_dirty_tree_is_refused_and_left_alone(place: Place, name: str) -> None:
+def test_a_dirty_tree_is_refused_and_left_alone(place: Place) -> None:
+    name = "README.md"
     (place.clone / name).write_text("half done\n")
     files = place.run("create a.txt: a")
     assert files.end["outcome"] == "workspace"
     assert "uncommitted changes; commit or stash them" in files.end["message"]
     assert (place.clone / name).read_text() == "half done\n"
     assert place.branches() == ["main"]
+
+
+@pytest.mark.parametrize("command", ["echo a > a.txt", "echo a > a.txt; git add --all; git commit -qm Mine"])
+def test_what_a_person_has_lying_about_is_never_committed(place: Place, command: str) -> None:
+    (place.clone / "mine.txt").write_text("half done\n")
+    (place.clone / "notes").mkdir()
+    (place.clone / "notes/one [1].txt").write_text("half done\n")
+    files = place.run(f"shell {command}")
+    assert (files.end["outcome"], files.end["commits"]) == ("ok", 1), files.end
+    assert git(place.clone, "diff", "--name-only", place.base, "agent/pounce-1") == "a.txt"
+    assert git(place.clone, "status", "--porcelain") == "?? mine.txt\n?? notes/"
+    assert (place.clone / "notes/one [1].txt").read_text() == "half done\n"
+
+
+def test_an_untracked_file_in_the_way_is_named_and_stays(place: Place) -> None:
+    git(place.clone, "checkout", "--quiet", "-b", "next")
+    (place.clone / "new.txt").write_text("theirs\n")
+    git(place.clone, "add", "new.txt")
+    git(place.clone, "commit", "--quiet", "-m", "New")
+    base = git(place.clone, "rev-parse", "HEAD")
+    git(place.clone, "checkout", "--quiet", "main")
+    (place.clone / "new.txt").write_text("mine\n")
+    (place.clone / ".git/info/exclude").write_text("new.txt\n")
+    files = place.run("say hi", base=base)
+    assert files.end["outcome"] == "workspace"
+    assert "new.txt" in files.end["message"]
+    assert (place.clone / "new.txt").read_text() == "mine\n"
+    assert git(place.clone, "branch", "--show-current") == "main"
 
 
 def test_ignored_files_do_not_count_and_stay(place: Place) -> None:
@@ -56,15 +84,20 @@ def test_a_clone_without_a_commit_is_refused(place: Place) -> None:
     assert "has no commit checked out" in files.end["message"]
 
 
-def test_without_auto_commit_the_changes_stay_on_the_runs_branch_and_the_next_run_is_refused(place: Place) -> None:
+def test_without_auto_commit_the_changes_stay_on_the_runs_branch_and_the_next_run_goes_on_there(place: Place) -> None:
     place.configure(workspace="path", auto_commit=False)
     files = place.run("create a.txt: a")
     assert files.end["uncommitted"] is True
     assert files.end["commits"] == 0
-    assert f"Uncommitted changes are in {place.clone} on branch agent/pounce-1" in files.end["message"]
+    assert "Uncommitted changes stay in the workspace, on branch agent/pounce-1" in files.end["message"]
     assert git(place.clone, "status", "--porcelain") == "A  a.txt"
-    again = place.run("create b.txt: b")
-    assert again.end["outcome"] == "workspace"
+    again = place.run("shell cat a.txt; echo b > b.txt")
+    assert (again.end["outcome"], again.text.split("model. ")[1]) == ("ok", "a\n")
+    place.configure(workspace="path")
+    last = place.run("say hi")
+    assert (last.end["branch"], last.end["commits"]) == ("agent/pounce-1", 1)
+    assert git(place.clone, "ls-tree", "-r", "--name-only", "agent/pounce-1").split() == ["README.md", "a.txt", "b.txt"]
+    assert git(place.clone, "branch", "--show-current") == "main"
 
 
 def test_an_agent_that_checked_something_else_out_does_not_confuse_the_end(place: Place) -> None:

@@ -19,7 +19,7 @@ class Source:
         self.place = place
         self.path = place.folder / "repos" / "pounce"
         self.path.parent.mkdir()
-        place.configure(path=str(self.path), remote="git@example.org:cats/pounce.git")
+        place.configure(path=str(self.path), remote="git@example.org:cats/pounce.git", workspace="path")
 
     def pack(self) -> Path:
         """A pack of everything that the remote's branch has."""
@@ -185,7 +185,7 @@ def test_a_branch_is_a_name_and_a_head_a_hash(source: Source, wrong: dict[str, s
 
 
 @pytest.mark.skipif(not landlock.version(), reason="this kernel has no Landlock, or does not give it to this process")
-def test_what_an_agent_left_in_its_home_stays_within_the_project_while_a_clone_is_made(source: Source) -> None:
+def test_what_an_agent_left_in_its_home_is_not_obeyed_while_a_clone_is_made(source: Source) -> None:
     place, outside = source.place, source.place.folder / "outside"
     (place.clone / ".gitattributes").write_text("* filter=evil\n")
     git(place.clone, "add", ".")
@@ -196,7 +196,7 @@ def test_what_an_agent_left_in_its_home_stays_within_the_project_while_a_clone_i
     home.mkdir(parents=True)
     (home / ".gitconfig").write_text(f'[filter "evil"]\n smudge = touch {outside} reached; cat\n required = false\n')
     assert source.clone() == {"parameters": {"created": True}}
-    assert (source.path / "reached").exists()
+    assert not (source.path / "reached").exists()
     assert not outside.exists()
 
 
@@ -208,16 +208,16 @@ def test_the_first_run_commits_the_templates_before_the_agent_begins(place: Plac
     place.configure(workspace=workspace, agent_name="Pounce the Cat", display_name="Chortle")
     files = place.run("create a.txt: a", bootstrap=True)
     assert (files.end["outcome"], files.end["commits"]) == ("ok", 2)
-    log = git(place.clone, "log", "--format=%an|%s", "--reverse", f"{place.base}..agent/pounce-1").splitlines()
+    log = git(place.tree, "log", "--format=%an|%s", "--reverse", f"{place.base}..agent/pounce-1").splitlines()
     assert log[0] == "Pounce the Cat|Add Herald's templates"
-    added = git(place.clone, "diff", "--name-only", place.base, "agent/pounce-1~1").splitlines()
+    added = git(place.tree, "diff", "--name-only", place.base, "agent/pounce-1~1").splitlines()
     assert added == TEMPLATES
     assert place.show("agent/pounce-1", ".herald/SOUL.md").startswith("# Pounce the Cat\n")
     assert "Chortle" in place.show("agent/pounce-1", "CLAUDE.md")
     assert "@AGENT@" not in "".join(place.show("agent/pounce-1", name) for name in TEMPLATES)
     assert "@PROJECT@" not in "".join(place.show("agent/pounce-1", name) for name in TEMPLATES)
     assert ".herald/SOUL.md" in place.show("agent/pounce-1", "CLAUDE.md")
-    assert place.branches() == ["agent/pounce-1", "main"]
+    assert place.branches() == (["agent/pounce-1"] if workspace == "own" else ["agent/pounce-1", "main"])
     assert place.leftovers() == []
 
 
@@ -230,7 +230,7 @@ def test_what_the_repository_has_is_left_alone(place: Place) -> None:
     git(place.clone, "commit", "--quiet", "-m", "Ours")
     base = git(place.clone, "rev-parse", "HEAD")
     place.run("say hello", bootstrap=True, base=base)
-    added = git(place.clone, "diff", "--name-only", base, "agent/pounce-1").splitlines()
+    added = git(place.tree, "diff", "--name-only", base, "agent/pounce-1").splitlines()
     assert added == [".herald/MEMORY.md", ".herald/humans/README.md"]
     assert place.show("agent/pounce-1", "CLAUDE.md") == "ours"
 

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -42,7 +41,8 @@ def test_the_pack_holds_the_commits_of_the_run(place: Place) -> None:
     assert git(mirror, "rev-list", "--count", f"{place.base}..{files.end['head']}") == "1"
 
 
-def test_a_base_that_the_clone_lacks_comes_with_its_pack(place: Place) -> None:
+def test_a_base_that_the_store_lacks_comes_with_its_pack(place: Place) -> None:
+    place.run("say hi")
     other = place.folder / "other"
     git(place.folder, "clone", "--quiet", str(place.remote), str(other))
     (other / "new.txt").write_text("new\n")
@@ -58,7 +58,7 @@ def test_a_base_that_the_clone_lacks_comes_with_its_pack(place: Place) -> None:
         subprocess.run(command, input=wanted.encode(), stdout=file, check=True)
     files = place.run("create hello.txt: hi", base=base, base_pack=pack.read_bytes())
     assert files.end["outcome"] == "ok"
-    assert place.show("agent/pounce-1", "new.txt") == "new"
+    assert place.show("agent/pounce-2", "new.txt") == "new"
     assert files.end["commits"] == 1
 
 
@@ -366,7 +366,7 @@ def test_an_unusable_folder_is_said_with_what_to_do_and_is_no_concern_of_an_own_
 ) -> None:
     spoil(place)
     body = json.loads((place.state / "config/snapshot.json").read_text())["body"]["projects"]["pounce"]
-    history = place.history() if place.clone.exists() and spoil not in (no_repository,) else b""
+    history = place.history() if place.clone.exists() and spoil != no_repository else b""
     if history:
         assert place.run("create a.txt: a", base_pack=history).end["outcome"] == "ok"
     place.configure(workspace="path", path=body["path"])
