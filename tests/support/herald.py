@@ -331,12 +331,18 @@ class Site:
         """The files on a branch of the remote."""
         return repositories.git(self.remote.path, "ls-tree", "-r", "--name-only", branch).splitlines()
 
+    @property
+    def tree(self) -> Path:
+        """Where runs work: the project's own workspace, or the clone where there is none."""
+        own = self.state / "agent" / "workspaces" / self.project
+        return own if own.exists() else self.clone
+
     def subjects(self, head: str) -> list[str]:
-        """The commits of a branch in the clone that main lacks, oldest first."""
-        return repositories.git(self.clone, "log", "--reverse", "--format=%s", f"{self.base}..{head}").splitlines()
+        """The commits of a branch of the workspace that main lacks, oldest first."""
+        return repositories.git(self.tree, "log", "--reverse", "--format=%s", f"{self.base}..{head}").splitlines()
 
     def checkout(self) -> dict[str, Any]:
-        """Everything about the clone that a run in a worktree may not change."""
+        """Everything about the clone that a run in an own workspace may not change."""
         git = self.clone / ".git"
         plain = repositories.git(self.clone, "--no-optional-locks", "status", "--porcelain", "--untracked-files=all")
         return {
@@ -353,9 +359,10 @@ class Site:
         agent, worker = self.state / "agent", self.state / "worker"
         found = [*worker.glob("proposing/*")]
         if not self.going:
-            found += [*agent.glob("worktrees/*/*"), *agent.glob("tmp/*"), *worker.glob("runs/*")]
+            found += [*agent.glob("workspaces/*/.git.*"), *agent.glob("tmp/*"), *worker.glob("runs/*")]
             found += [*worker.glob("deployments/*"), *self.state.glob("deploy/*/trees/*.new")]
-            found += [f for f in agent.glob("checkouts/*") if f.suffix != ".json" or json.loads(f.read_text())["going"]]
+            records = [f for f in agent.glob("checkouts/*") if f.suffix != ".index"]
+            found += [f for f in records if f.suffix != ".json" or json.loads(f.read_text())["going"]]
         found += [*worker.glob("outputs/*"), *worker.glob("mirrors/*/quarantine"), *self.state.rglob("*.tmp")]
         locks = [self.state / "lock", *agent.glob("slots/*"), *agent.glob("locks/*"), *self.state.glob("git/*.lock")]
         locks += self.state.glob("deploy/*/lock")

@@ -120,7 +120,7 @@ def _surroundings(machine: Machine, bus: Bus, stack: contextlib.ExitStack) -> di
     agent = machine.wait_for(lambda: _instance(machine, "agent"), "the other run's unit is alone")
     machine.wait_for(lambda: len(machine.pids(agent)) > 2, "the other project's agent")
     machine.sh(
-        f"cd {STATE}/agent; for each in homes worktrees; do echo {SECRET} >$each/other/{SECRET};"
+        f"cd {STATE}/agent; for each in homes workspaces; do echo {SECRET} >$each/other/{SECRET};"
         f"chown herald-agent: $each/other/{SECRET}; done"
     )
     pids = {name: machine.main_pid(f"herald-{name}.service") for name in ("gateway", "worker")}

@@ -22,7 +22,7 @@ def ask(site: Site, folder: Path, project: str = "sample", cell: str = "") -> No
         (folder / name).write_text("create second.txt: x" if name == "prompt" else cell if name == "lock" else "")
     fds = tuple(os.open(folder / name, os.O_RDWR) for name in _FILES)
     parameters = {
-        "run": "own-1", "project": project, "branch": "agent/sample-own", "base": site.base, "session": "",
+        "run": "own-1", "project": project, "workspace": project, "branch": "agent/sample-own", "base": site.base, "session": "",
         "resume": False, "deadline": 30.0, "title": "own", **{name: index for index, name in enumerate(_FILES)},
     }  # fmt: skip
     try:
@@ -54,7 +54,7 @@ def test_a_second_run_asked_on_the_socket_itself_is_refused_while_one_goes_on(tm
             }, "nothing was started, so nothing was written"
             wait_for(lambda own=own: not processes.is_locked(own / "lock"), "the refused instance ends")  # type: ignore[misc]
         assert herald.pid("cli") == before
-        assert "agent/sample-own" not in (site.clone / ".git/packed-refs").read_text()
+        assert "agent/sample-own" not in repositories.git(site.tree, "branch", "--list")
 
         herald.call("worker", "Cancel", task=task)
         assert herald.ended(task) == "cancelled"

@@ -133,7 +133,7 @@ def test_a_reply_reaches_the_real_agent(tmp_path: Path) -> None:
             site.configure(replies="steer")
             herald = site.start()
             task = herald.enqueue("[[bash touch begun; sleep 1]]")
-            wait_for(lambda: list(site.state.glob("agent/worktrees/sample/*/begun")), "the tool")
+            wait_for(lambda: list(site.state.glob("agent/workspaces/sample/begun")), "the tool")
             assert reply(herald, task, "no, rather [[text I heard you]]", "r1")["steered"]
             assert herald.ended(task) == "done"
             herald.idle()

@@ -17,7 +17,7 @@ def dirty(site: Site) -> None:
 
 
 def agent_branches(site: Site) -> list[str]:
-    return [name for name in git(site.clone, "branch", "--format=%(refname:short)").split() if name.startswith("agent")]
+    return [name for name in git(site.tree, "branch", "--format=%(refname:short)").split() if name.startswith("agent")]
 
 
 def test_a_new_task_continues_the_open_card_and_replaces_it(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_in_path_mode_a_dirty_tree_is_refused_with_what_to_do(tmp_path: Path) ->
         herald.say("create hello.txt: hi")
         posts = herald.finish(1)
 
-        assert "has uncommitted changes; commit or stash them, then send the task again" in posts
+        assert "has uncommitted changes; commit or stash them there, or say `!stash`" in posts
         assert agent_branches(site) == []
         assert site.checkout() == before
         assert "task failed: 1" in herald.stderr
@@ -82,7 +82,7 @@ def test_a_project_that_needs_no_vote_is_pushed_at_once_and_says_so(tmp_path: Pa
         assert "Pushed — agent/sample-" in posts
 
 
-def test_without_auto_commit_changes_stay_in_the_worktree_and_there_is_no_card(tmp_path: Path) -> None:
+def test_without_auto_commit_changes_stay_in_the_workspace_and_there_is_no_card(tmp_path: Path) -> None:
     with Site(tmp_path) as site:
         site.configure(git={"auto_commit": False})
         before = site.checkout()
@@ -90,13 +90,11 @@ def test_without_auto_commit_changes_stay_in_the_worktree_and_there_is_no_card(t
         herald.say("shell echo hi > hello.txt; pwd")
         posts = herald.finish()
 
-        (worktree,) = (site.state / "agent" / "worktrees" / "sample").iterdir()
-        assert (worktree / "hello.txt").read_text() == "hi\n"
-        assert str(worktree) in posts
-        assert "Uncommitted changes are in" in posts
+        assert (site.tree / "hello.txt").read_text() == "hi\n"
+        assert str(site.tree) in posts
+        assert "Uncommitted changes stay in the workspace" in posts
         assert "Ready to push" not in posts
         assert site.checkout() == before
-        git(site.clone, "worktree", "remove", "--force", str(worktree))
 
 
 def test_with_auto_commit_what_the_agent_left_is_committed_with_the_message(tmp_path: Path) -> None:
@@ -127,20 +125,20 @@ def test_a_branch_moved_at_the_remote_after_its_card_voids_the_vote(tmp_path: Pa
         assert "proposal void: 1" in herald.stderr
 
 
-def test_a_branch_moved_in_the_clone_changes_nothing_about_what_is_pushed(tmp_path: Path) -> None:
+def test_a_branch_moved_in_the_workspace_changes_nothing_about_what_is_pushed(tmp_path: Path) -> None:
     with Site(tmp_path) as site:
         herald = site.start()
         herald.say("create hello.txt: hi")
         site.events.wait("proposal.open")
         (proposal,) = herald.proposals()
         branch, head = proposal["branch"], proposal["head"]
-        moved = git(site.clone, "commit-tree", "-m", "Moved", "-p", head, f"{site.base}^{{tree}}")
-        git(site.clone, "update-ref", f"refs/heads/{branch}", moved)
+        moved = git(site.tree, "commit-tree", "-m", "Moved", "-p", head, f"{site.base}^{{tree}}")
+        git(site.tree, "update-ref", f"refs/heads/{branch}", moved)
         herald.say("+1")
         herald.finish()
 
         assert site.pushed() == {branch: head}
-        assert git(site.clone, "rev-parse", branch) == moved
+        assert git(site.tree, "rev-parse", branch) == moved
 
 
 def test_a_refused_push_is_told_and_can_be_proposed_again(tmp_path: Path) -> None:

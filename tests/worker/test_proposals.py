@@ -107,7 +107,7 @@ def test_a_name_in_a_card_is_one_line_without_anything_hidden(db: sqlite3.Connec
     ],
 )
 def test_a_card_says_who_asked_for_it_and_with_which_words(text: str, line: str) -> None:
-    due = tasks.Due(7, "m1", "sample", text, ADA, [], 1, "", "", "", "", False, "")
+    due = tasks.Due(7, "m1", "sample", text, ADA, [], 1, "", "", "", "", False, "", "sample")
     assert card._asked(due) == line
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from herald import clock
-from herald_worker import settling, tasks
+from herald_worker import settling, tasks, workspaces
 from herald_worker.runfolder import End
 from herald_worker.settling import Settlement, settle
 from tests.support import repositories
@@ -235,4 +235,4 @@ def test_only_what_the_clone_has_is_remembered_of_it_and_not_by_the_agents_word(
         _, run = start(db)
         tasks.place(db, task, "agent/sample-1", BASE, "s")
         settled(db, run, task, end(outcome, base="--upload-pack=evil", head=head))
-        assert tasks.known_to_clone(db, "sample") == known
+        assert workspaces.known(db, "sample") == known

@@ -31,7 +31,7 @@ _FILES = (
 )  # fmt: skip
 OF_OTHER = (
     f"{REPOSITORIES}/other/README.md", f"{REPOSITORIES}/other/.git/config", f"{STATE}/agent/homes/other/{SECRET}",
-    f"{STATE}/agent/worktrees/other/{SECRET}",
+    f"{STATE}/agent/workspaces/other/{SECRET}",
 )  # fmt: skip
 _FOLDERS = (
     "/", "/etc", "/etc/herald", "/etc/herald/projects", "/etc/herald/credentials", "/etc/systemd/system", "/usr/bin",
@@ -39,7 +39,7 @@ _FOLDERS = (
     "/var", "/var/lib", "/var/log", "/var/spool", "/var/cache", "/run", "/run/herald", "/run/systemd/system", "/home",
     "/home/alice", "/root", "/boot", "/srv", "/srv/herald", REPOSITORIES, STATE,
     *(f"{STATE}/{name}" for name in ("gateway", "worker", "worker/runs", "config", "git", "deploy", "alert", "agent")),
-    *(f"{STATE}/agent/{name}" for name in ("homes", "worktrees", "login", "slots", "locks", "checkouts")),
+    *(f"{STATE}/agent/{name}" for name in ("homes", "workspaces", "stores", "login", "slots", "locks", "checkouts")),
 )  # fmt: skip
 _SOCKETS = (
     *(f"/run/herald/io.herald.{name}" for name in ("Gateway", "Worker", "Agent", "Git", "Deploy", "Config")),
