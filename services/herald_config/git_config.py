@@ -1,0 +1,55 @@
+"""git's configuration as data: names and values, in the order in which git reads them.
+
+A clone's file is handed to `git config` on standard input, which follows no include and runs nothing. Only in try mode
+the configuration of the person who runs it counts as well; git reads that as it always does, includes too.
+"""
+
+import os
+import subprocess
+
+from herald import names
+
+_DEADLINE = 5.0
+"""Seconds for one git process."""
+
+_OF_CALLER = ("HOME", "XDG_CONFIG_HOME", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM")
+"""Where git looks for a person's configuration."""
+
+Entries = list[tuple[str, str]]
+"""Name and value; section and key of a name are in lower case, what stands between them is as written. A name without
+a value has an empty one. Bytes that are not UTF-8 are kept as surrogates."""
+
+
+class Unreadable(Exception):
+    """git gave no answer; the text goes on from the name of the file: `cannot be read by git`."""
+
+
+def parse(data: bytes) -> Entries:
+    """The entries of one file. Raises Unreadable."""
+    nothing_else = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull}
+    return _listed(["--file", "-", "--no-includes"], data, nothing_else)
+
+
+def of_user() -> Entries:
+    """The entries of whoever runs a try; none in the other modes. Raises Unreadable."""
+    if names.mode() != "try":
+        return []
+    return _listed(["--includes"], b"", {name: os.environ[name] for name in _OF_CALLER if name in os.environ})
+
+
+def _listed(options: list[str], data: bytes, variables: dict[str, str]) -> Entries:
+    # GIT_DIR: there is no repository, wherever this process stands
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "GIT_DIR": os.devnull, **variables}
+    command = ["git", "config", *options, "--null", "--list"]
+    try:
+        done = subprocess.run(
+            command, input=data, capture_output=True, cwd="/", env=environment, timeout=_DEADLINE, check=False
+        )
+    except FileNotFoundError as error:
+        raise Unreadable("cannot be looked into, because git is not installed") from error
+    except subprocess.TimeoutExpired as error:
+        raise Unreadable(f"was not read by git within {_DEADLINE:g} s") from error
+    if done.returncode != 0:
+        raise Unreadable("cannot be read by git")
+    entries = done.stdout.decode("utf-8", "surrogateescape").split("\0")[:-1]
+    return [(name, value) for name, _, value in (each.partition("\n") for each in entries)]
