@@ -129,8 +129,8 @@ class _Look:
         self.known = None
         before, now = shown(known.remote) or "a remote that was set", shown(found.fetch) or "nothing"
         self.notices.append(
-            f"git.remote: {self._path} was the clone of project {known.name}, of {before}, and is now one of {now}; set "
-            "git.remote here to say what is right; until then its tasks fail"
+            f"git.remote: {self._path} was the clone of project {known.name}, of {before}, and is now one of {now}; "
+            "set git.remote here to say what is right; until then its tasks fail"
         )
         return None
 

@@ -25,10 +25,15 @@ _PASSWORD = re.compile(r"(?<=://)[^/\s@:]*:[^/\s@]*@|(?<=https://)[^/\s@]+@")
 
 
 class Remote(NamedTuple):
-    """Where a project is pushed to. `url` is an absolute path or an ssh or https URL."""
+    """Where a project is fetched from or pushed to. `url` is an absolute path or an ssh or https URL."""
 
     project: str
     url: str
+
+    @property
+    def shown(self) -> str:
+        """The URL without what is secret in it."""
+        return _PASSWORD.sub("", self.url)
 
     @property
     def is_path(self) -> bool:
@@ -46,11 +51,10 @@ class Remote(NamedTuple):
             return None
         for pattern, kind, advice in _REFUSALS:
             if re.search(pattern, words):
-                shown = _PASSWORD.sub("", self.url)
                 hosts = _known_hosts() or "~/.ssh/known_hosts"
                 return kind(
                     advice.format(
-                        remote=shown,
+                        remote=self.shown,
                         git_form=_git_form(self.url),
                         known_hosts=hosts,
                         said=spoken(words),
@@ -65,6 +69,14 @@ def of_project(project: Project) -> Remote:
     if not project.remote:
         raise Conflict(f"project {project.name} has no remote; set git.remote in its file and `heraldctl reload`")
     return Remote(project.name, _FILE_URL.sub("", project.remote))
+
+
+def of_pushes(project: Project) -> Remote:
+    """Where the project is pushed to. Raises Conflict when it cannot be pushed."""
+    if project.push_problem:
+        raise Conflict(f"{project.name} cannot be pushed: {project.push_problem}")
+    origin = of_project(project)
+    return Remote(project.name, _FILE_URL.sub("", project.push_url)) if project.push_url else origin
 
 
 def is_own_fault(words: str) -> bool:
@@ -89,6 +101,17 @@ def _ssh_command() -> str:
     if key:
         words += ["-i", key, "-o", "IdentitiesOnly=yes"]
     return shlex.join(words)
+
+
+def key_trace() -> str:
+    """What changes with the key for ssh and tells nothing of it; empty: there is none, or it is the caller's own."""
+    path = _key()
+    if not path:
+        return ""
+    import hashlib  # here, because hardly any act needs it
+
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read(_LARGEST_KEY)).hexdigest()[:16]
 
 
 def _key() -> str:

@@ -149,8 +149,10 @@ class WorkerApi(worker.Worker):
             row = await self._database.read(lambda connection: proposals.row_of(connection, proposal))
             project = str(row["project"])
         self._need(speaker, project or "", "approver", "vote")
+        found = self._snapshot.get().projects.get(project or "")
+        problem = found.push_problem if found is not None else ""
         voted = await self._database.write(
-            lambda connection: proposals.vote(connection, key, vote, speaker, proposal, project)
+            lambda connection: proposals.vote(connection, key, vote, speaker, proposal, project, problem)
         )
         self._runner.committed()
         return voted

@@ -21,7 +21,11 @@ ENDED: frozenset[ProposalState] = frozenset({"pushed", "refused", "discarded", "
 
 
 class NewProposal(NamedTuple):
-    """Commits to be proposed. `card` is the text below the card's first line; `answers` the message that asked."""
+    """Commits to be proposed. `card` is the text below the card's first line; `answers` the message that asked.
+
+    `push_problem` says why they cannot be pushed as things are. It is no part of the card that is kept: when that has
+    changed, the vote is carried out.
+    """
 
     project: str
     task: str
@@ -35,6 +39,7 @@ class NewProposal(NamedTuple):
     identity: str
     answers: str
     needs_vote: bool
+    push_problem: str = ""
 
 
 def first_line(commits: int, summary: str) -> str:
@@ -106,6 +111,11 @@ def create(connection: sqlite3.Connection, new: NewProposal, ends: str = "") -> 
 
 
 def _call(new: NewProposal) -> str:
+    if new.push_problem:
+        return (
+            f"⚠️ Cannot be pushed: {new.push_problem}. 👎 or `-1` discards it; once it can be pushed, 👍 or `+1` pushes "
+            f"exactly {new.head[:12]} to {new.branch}."
+        )
     if new.needs_vote:
         return _call_to_vote(new.head, new.branch)
     return "⚠️ This project is open: `push_requires_approval: false` pushes without a vote."
@@ -171,9 +181,16 @@ def _edited(row: sqlite3.Row, edit: str) -> str:
 
 
 def vote(
-    connection: sqlite3.Connection, key: str, choice: str, author: Author, proposal: str | None, project: str | None
+    connection: sqlite3.Connection,
+    key: str,
+    choice: str,
+    author: Author,
+    proposal: str | None,
+    project: str | None,
+    push_problem: str = "",
 ) -> Proposal:
-    """Record a vote, once for each key; what follows from it is done by `carrying`. Raises NotFound and Conflict."""
+    """Record a vote, once for each key; what follows from it is done by `carrying`. `push_problem` is why the project
+    cannot be pushed now, if so. Raises NotFound and Conflict."""
     known = connection.execute("SELECT proposal FROM votes WHERE key = ?", (key,)).fetchone()
     if known is not None:
         return shown(row_of(connection, str(known["proposal"])))
@@ -188,6 +205,8 @@ def vote(
         raise Conflict(f"proposal {row['id']} ({row['branch']}) is {row['state']}: the vote changes nothing")
     if choice == "approve" and row["expires_at"] <= clock.now():
         raise Conflict(f"proposal {row['id']} has expired; `!push` proposes its branch again")
+    if choice == "approve" and push_problem:
+        raise Conflict(f"{row['branch']} cannot be pushed: {push_problem}. The card stays open")
     if choice == "withdraw":
         _check_own(connection, row["id"], author)
     connection.execute(

@@ -17,7 +17,7 @@ from herald.errors import Conflict, Failed, Unavailable
 from herald.interfaces.agent import Agent, Begun
 from herald.interfaces.git import Fetched, Git
 from herald.snapshot import Current, Project
-from herald_worker import prompt, proposals, tasks
+from herald_worker import outlook, prompt, proposals, tasks
 from herald_worker.attachments import path_of
 from herald_worker.mirror import Mirror
 from herald_worker.runfolder import RunFolder
@@ -102,7 +102,9 @@ class Starter:
 
     async def _branch_and_base(self, project: Project, run: RunFolder) -> tuple[str, str]:
         """The open card's branch is continued; else a new one begins at the remote's default branch, fetched now."""
-        head = await self.fetch(project, run.file("fetched"))
+        fetched = await self.fetch_default(project, run.file("fetched"))
+        await outlook.tell(self._database, project, fetched)
+        head = fetched["head"]
         card = await self._database.read(lambda connection: proposals.open_of(connection, project.name))
         if card is not None:
             return str(card["branch"]), str(card["head"])
