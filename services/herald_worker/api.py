@@ -151,9 +151,15 @@ class WorkerApi(worker.Worker):
         self._need(speaker, project or "", "approver", "vote")
         found = self._snapshot.get().projects.get(project or "")
         problem = found.push_problem if found is not None else ""
-        voted = await self._database.write(
-            lambda connection: proposals.vote(connection, key, vote, speaker, proposal, project, problem)
-        )
+        try:
+            voted = await self._database.write(
+                lambda connection: proposals.vote(connection, key, vote, speaker, proposal, project, problem)
+            )
+        except proposals.Unpushable as error:
+            told = {"project": project or "", "reason": error.message}
+            await self._database.write(lambda connection: events.append(connection, "vote.refused", **told))
+            self._runner.committed()
+            raise
         self._runner.committed()
         return voted
 

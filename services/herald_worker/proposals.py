@@ -42,6 +42,10 @@ class NewProposal(NamedTuple):
     push_problem: str = ""
 
 
+class Unpushable(Conflict):
+    """The vote is for a push that is known to be impossible."""
+
+
 def first_line(commits: int, summary: str) -> str:
     """The card's first line, exactly as the rules word it."""
     return f"Ready to push — {commits} commit{'' if commits == 1 else 's'}. {summary}"
@@ -206,7 +210,7 @@ def vote(
     if choice == "approve" and row["expires_at"] <= clock.now():
         raise Conflict(f"proposal {row['id']} has expired; `!push` proposes its branch again")
     if choice == "approve" and push_problem:
-        raise Conflict(f"{row['branch']} cannot be pushed: {push_problem}. The card stays open")
+        raise Unpushable(f"{row['branch']} cannot be pushed: {push_problem}. The card stays open")
     if choice == "withdraw":
         _check_own(connection, row["id"], author)
     connection.execute(
