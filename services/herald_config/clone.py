@@ -12,7 +12,7 @@ from typing import NamedTuple
 from herald.durable import read_limited
 from herald_config import git_config, remote_url
 from herald_config.destinations import Heads, NoRemote, Settings
-from herald_config.git_config import Entries
+from herald_config.git_config import Entries, Written
 
 _CONFIG_BYTES = 1 << 20
 _POINTER_BYTES = 4096
@@ -48,10 +48,12 @@ class Found(NamedTuple):
     """files that its configuration includes, which are not read"""
 
 
-def read(path: str, of_user: Entries) -> Found:
+def read(path: str, of_user: list[Written]) -> Found:
     """What the clone at `path` says; `of_user` is what git reads before the clone's own. Raises NoOrigin."""
     try:
-        own, heads = _own(path)
+        folder, common = _folders(path)
+        own, heads = _own(folder, common)
+        settings = Settings([*git_config.for_repository(of_user, folder), *own])
     except FileNotFoundError as error:
         raise NoOrigin("is no git repository") from error
     except PermissionError as error:
@@ -64,7 +66,6 @@ def read(path: str, of_user: Entries) -> Found:
         raise NoOrigin("has a .git that is not used: something in it is no regular file, or far too large") from error
     except git_config.Unreadable as error:
         raise NoOrigin(f"has a .git/config that {error}") from error
-    settings = Settings([*of_user, *own])
     remote = fetch = problem = ""
     try:
         remote = settings.fetch_remote(heads)
@@ -113,9 +114,8 @@ def shown(url: str) -> str:
     return "".join(each if each.isprintable() else "?" for each in remote_url.without_password(url)[:_SHOWN])
 
 
-def _own(path: str) -> tuple[Entries, Heads]:
-    """The clone's own configuration and its branches. Raises NoOrigin, OSError, ValueError, Unreadable."""
-    folder, common = _folders(path)
+def _own(folder: str, common: str) -> tuple[Entries, Heads]:
+    """The clone's own configuration and its branches. Raises OSError, ValueError, Unreadable."""
     entries = git_config.parse(read_limited(os.path.join(common, "config"), _CONFIG_BYTES))
     if dict(entries).get("extensions.worktreeconfig", "false").lower() in _TRUE:
         try:

@@ -6,8 +6,10 @@ the configuration of the person who runs it counts as well; git reads that as it
 
 import os
 import subprocess
+from typing import NamedTuple
 
 from herald import names
+from herald_config import conditional_includes
 
 _DEADLINE = 5.0
 """Seconds for one git process."""
@@ -15,9 +17,20 @@ _DEADLINE = 5.0
 _OF_CALLER = ("HOME", "XDG_CONFIG_HOME", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM")
 """Where git looks for a person's configuration."""
 
+_DEEPEST = 10
+"""As git: so many files include one another."""
+
 Entries = list[tuple[str, str]]
 """Name and value; section and key of a name are in lower case, what stands between them is as written. A name without
 a value has an empty one. Bytes that are not UTF-8 are kept as surrogates."""
+
+
+class Written(NamedTuple):
+    """An entry and the file that it stands in."""
+
+    file: str
+    name: str
+    value: str
 
 
 class Unreadable(Exception):
@@ -27,20 +40,34 @@ class Unreadable(Exception):
 def parse(data: bytes) -> Entries:
     """The entries of one file. Raises Unreadable."""
     nothing_else = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull}
-    return _listed(["--file", "-", "--no-includes"], data, nothing_else)
+    return [(each.name, each.value) for each in _listed(["--file", "-", "--no-includes"], data, nothing_else)]
 
 
-def of_user() -> Entries:
-    """The entries of whoever runs a try; none in the other modes. Raises Unreadable."""
-    if names.mode() != "try":
-        return []
-    return _listed(["--includes"], b"", {name: os.environ[name] for name in _OF_CALLER if name in os.environ})
+def of_user() -> list[Written]:
+    """What whoever runs a try has configured for all repositories; nothing in the other modes. Raises Unreadable."""
+    return _listed(["--includes"], b"", _of_caller()) if names.mode() == "try" else []
 
 
-def _listed(options: list[str], data: bytes, variables: dict[str, str]) -> Entries:
+def for_repository(of_user: list[Written], git_folder: str, depth: int = 0) -> Entries:
+    """The same for the repository in that folder, with what is included for it alone. Raises Unreadable."""
+    entries: Entries = []
+    for file, name, value in of_user:
+        entries.append((name, value))
+        more = conditional_includes.leads_to(name, value, file, git_folder)
+        if more and os.path.isfile(more) and depth < _DEEPEST:
+            included = _listed(["--file", more, "--includes"], b"", _of_caller())
+            entries += for_repository(included, git_folder, depth + 1)
+    return entries
+
+
+def _of_caller() -> dict[str, str]:
+    return {name: os.environ[name] for name in _OF_CALLER if name in os.environ}
+
+
+def _listed(options: list[str], data: bytes, variables: dict[str, str]) -> list[Written]:
     # GIT_DIR: there is no repository, wherever this process stands
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "GIT_DIR": os.devnull, **variables}
-    command = ["git", "config", *options, "--null", "--list"]
+    command = ["git", "config", *options, "--show-origin", "--null", "--list"]
     try:
         done = subprocess.run(
             command, input=data, capture_output=True, cwd="/", env=environment, timeout=_DEADLINE, check=False
@@ -51,5 +78,7 @@ def _listed(options: list[str], data: bytes, variables: dict[str, str]) -> Entri
         raise Unreadable(f"was not read by git within {_DEADLINE:g} s") from error
     if done.returncode != 0:
         raise Unreadable("cannot be read by git")
-    entries = done.stdout.decode("utf-8", "surrogateescape").split("\0")[:-1]
-    return [(name, value) for name, _, value in (each.partition("\n") for each in entries)]
+    fields = done.stdout.decode("utf-8", "surrogateescape").split("\0")[:-1]
+    entries = (each.partition("\n") for each in fields[1::2])
+    files = (each.removeprefix("file:") for each in fields[::2])
+    return [Written(file, name, value) for file, (name, _, value) in zip(files, entries, strict=True)]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from herald_config import clone, git_config, remote_url, surroundings
 from herald_config.clone import Found, shown
-from herald_config.git_config import Entries
+from herald_config.git_config import Written
 from herald_config.problem import shown as shown_path
 from herald_config.project_file import Project
 
@@ -67,7 +67,7 @@ def resolve(projects: tuple[Project, ...], kept: dict[str, Kept]) -> Resolved:
 class _Look:
     """One project: `known` is what is to be kept of its folder."""
 
-    def __init__(self, project: Project, known: Kept | None, of_user: Entries) -> None:
+    def __init__(self, project: Project, known: Kept | None, of_user: list[Written]) -> None:
         self.notices: list[str] = []
         self._project = project
         self._path = project.keys.path

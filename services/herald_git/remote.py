@@ -29,6 +29,8 @@ class Remote(NamedTuple):
 
     project: str
     url: str
+    setting: str = "git.remote"
+    """the key of the project's file that changes it"""
 
     @property
     def shown(self) -> str:
@@ -59,6 +61,7 @@ class Remote(NamedTuple):
                         known_hosts=hosts,
                         said=spoken(words),
                         key=_key_advice(),
+                        setting=self.setting,
                     )
                 )
         return None
@@ -76,7 +79,9 @@ def of_pushes(project: Project) -> Remote:
     if project.push_problem:
         raise Conflict(f"{project.name} cannot be pushed: {project.push_problem}")
     origin = of_project(project)
-    return Remote(project.name, _FILE_URL.sub("", project.push_url)) if project.push_url else origin
+    if not project.push_url:
+        return origin
+    return Remote(project.name, _FILE_URL.sub("", project.push_url), "git.push_url")
 
 
 def is_own_fault(words: str) -> bool:
@@ -164,7 +169,7 @@ _REFUSALS: tuple[tuple[str, type[HeraldError], str], ...] = (
     (
         r"could not read (Username|Password)|terminal prompts disabled|Authentication failed|error: 40[13]\b",
         Failed,
-        "{remote} asks for a login, and Herald has none for https; set git.remote to {git_form} and give it an ssh key",
+        "{remote} asks for a login, and Herald has none for https; set {setting} to {git_form} and give it an ssh key",
     ),
     (
         r"REMOTE HOST IDENTIFICATION HAS CHANGED|Host key verification failed",
@@ -189,12 +194,12 @@ _REFUSALS: tuple[tuple[str, type[HeraldError], str], ...] = (
     (
         r"transport '.*' not allowed|Unable to find remote helper|is not a valid remote name",
         Failed,
-        "{remote} is not a remote that Herald uses: git.remote is an ssh or https URL or an absolute path",
+        "{remote} is not a remote that Herald uses: {setting} is an ssh or https URL or an absolute path",
     ),
     (
         r"does not appear to be a git repository|invalid gitfile format|[Rr]epository .*not found|error: 404\b",
         Failed,
-        "{remote} is not a git repository, or the key may not see it; check git.remote of the project ({said})",
+        "{remote} is not a git repository, or the key may not see it; check {setting} of the project ({said})",
     ),
     (
         r"(?m)^(?!remote:).*No space left on device",

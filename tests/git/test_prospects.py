@@ -273,3 +273,11 @@ def test_a_refusal_for_another_reason_has_no_such_step(bench: Workbench) -> None
     bench.remote.refuse("not on a Friday")
 
     assert bench.push(bench.commit()) == ("refused", "not on a Friday")
+
+
+def test_a_place_of_pushes_that_is_no_repository_is_told_with_the_key_that_changes_it(bench: Workbench) -> None:
+    configure(bench, str(bench.folder / "nothing.git"))
+    answer, _pack = unit.fetch(bench.state, [])
+
+    assert "nothing.git is not a git repository" in answer["warning"]
+    assert "check git.push_url of the project" in answer["warning"]
