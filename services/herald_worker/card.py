@@ -69,8 +69,8 @@ def _where(project: Project) -> list[str]:
 
 
 def _shown(url: str) -> str:
-    """Without user and password, in which a token may be."""
-    return plain(re.sub(r"(?<=://)[^/]*@", "", url))
+    """Without user and password, in which a token may be; as code: Discord shows no preview of it."""
+    return f"`{plain(re.sub(r'(?<=://)[^/]*@', '', url).replace('`', '?'))}`"
 
 
 def _asked(task: Due) -> str:

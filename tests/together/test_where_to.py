@@ -31,7 +31,7 @@ def test_work_goes_to_the_push_url_and_the_card_names_both(tmp_path: Path) -> No
         herald.say("create hello.txt: hi", "+1")
         posts = herald.finish()
 
-        assert f"To {place.path}, from {site.remote.path}" in posts
+        assert f"To `{place.path}`, from `{site.remote.path}`" in posts
         (branch,) = of_agent(place)
         assert git(place.path, "rev-parse", f"{branch}~1") == site.base
         assert site.pushed() == {}
@@ -42,7 +42,7 @@ def test_a_card_shows_the_remote_also_when_it_is_the_only_one(tmp_path: Path) ->
         herald = site.start()
         herald.say("create hello.txt: hi", "-1")
 
-        assert f"  To {site.remote.path}\n" in herald.finish()
+        assert f"  To `{site.remote.path}`\n" in herald.finish()
 
 
 def test_addresses_are_rewritten_as_git_does_by_the_clone_s_and_the_person_s_configuration(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_addresses_are_rewritten_as_git_does_by_the_clone_s_and_the_person_s_con
         herald.say("create hello.txt: hi", "+1")
         posts = herald.finish()
 
-        assert f"To {place.path}, from {site.remote.path}" in posts
+        assert f"To `{place.path}`, from `{site.remote.path}`" in posts
         assert len(of_agent(place)) == 1
         assert site.pushed() == {}
 

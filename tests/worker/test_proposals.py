@@ -215,9 +215,10 @@ def test_a_vote_for_what_cannot_be_pushed_is_refused_with_the_reason_and_another
 @pytest.mark.parametrize(
     ("remote", "push_url", "problem", "line"),
     [
-        ("git@h:o/r", "", "", "To git@h:o/r"),
-        ("https://token@h/r", "ssh://git@h/f", "", "To ssh://h/f, from https://h/r"),
-        ("/srv/r.git", "", "none", "From /srv/r.git"),
+        ("git@h:o/r", "", "", "To `git@h:o/r`"),
+        ("https://token@h/r", "ssh://git@h/f", "", "To `ssh://h/f`, from `https://h/r`"),
+        ("git@h:`id`", "", "", "To `git@h:?id?`"),
+        ("/srv/r.git", "", "none", "From `/srv/r.git`"),
     ],
 )
 def test_a_card_says_where_it_goes_without_secrets(remote: str, push_url: str, problem: str, line: str) -> None:
