@@ -62,10 +62,11 @@ class Git(Section):
         default=None, description="Branches are PREFIX-DATE-TIME; default agent/NAME"
     )
     remote: Remote | None = Field(
-        default=None, description="URL or absolute path; default: origin of the clone, read once"
+        default=None, description="URL or absolute path; default: what the clone fetches from, read once"
     )
-    push_url: Annotated[PushAddress | None, LATER] = Field(
-        default=None, description="Where branches are pushed to; default: what the clone says, else the remote"
+    push_url: PushAddress | None = Field(
+        default=None,
+        description="Where branches are pushed to; none: nowhere; default: where the clone pushes to, read once",
     )
     fsck: Annotated[Fsck, LATER] = Field(default=Fsck(), description="Checks of the remote's history")
     submodules: Annotated[Submodules, LATER] = Field(default=Submodules(), description="Repositories inside this one")

@@ -227,7 +227,7 @@ GatewayAddress = Annotated[str, Checked(_address("wss?", "ws://127.0.0.1:3201"),
 ComposePath = Annotated[str, Checked(_compose_path)]
 ComposeCommand = Annotated[str, Checked(_compose_command)]
 Remote = Annotated[str, Checked(remote_url.check)]
-PushAddress = Annotated[str, Checked(_one_line)]
+PushAddress = Annotated[str, Checked(remote_url.check_push)]
 FsckId = Annotated[str, _matching(r"[A-Za-z]{1,60}", "must be an id of `git fsck`, such as zeroPaddedFilemode")]
 Selection = Annotated[tuple[PathInProject, ...], OneWord()]
 """`all`, `none`, or a list of paths."""

@@ -7,9 +7,10 @@ DESCRIPTION
     Serves io.herald.Git on the connection that systemd hands over as standard input; one instance for each
     connection, and it ends with it. Fetch updates Herald's own bare repository of a project from the remote and
     packs what the caller lacks. Push pushes exactly one commit hash to one branch of the agent, never to the
-    default branch, and only if the remote's branch is where the caller expects it.
+    default branch, and only if the branch is where the caller expects it at the push URL. A fetch also tells what
+    a push will meet: a branch in the way, a key that may not write.
 
-    The remote's URL comes from the compiled configuration by project name. ssh, https and absolute paths are
+    Both URLs come from the compiled configuration by project name. ssh, https and absolute paths are
     allowed. No repository of anybody else is ever opened: the worker's objects are read as alternates.
 
 ENVIRONMENT
@@ -18,6 +19,7 @@ ENVIRONMENT
 
 FILES
     STATE/git/PROJECT.git   own bare repository; a damaged one is renamed to PROJECT.git.damaged-TIME and made anew
+    STATE/git/PROJECT.git/herald-prospects.json  what a push met when it was tried last, without changing anything
     STATE/git/PROJECT.lock  held while an act with this project goes on
     STATE/git/known_hosts   host keys, each taken at the first contact (system mode)
 """

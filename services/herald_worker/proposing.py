@@ -11,6 +11,7 @@ from herald import names
 from herald.bus import client
 from herald.database import Database
 from herald.durable import with_no_trace
+from herald.errors import Conflict
 from herald.interfaces.agent import Agent, Branch
 from herald.interfaces.worker import Proposal
 from herald.snapshot import Project
@@ -62,6 +63,8 @@ class Proposer:
         finally:
             with_no_trace(pack)
         self._runner.committed()
+        if not made and project.push_problem:
+            raise Conflict(f"{project.name} cannot be pushed: {project.push_problem}")
         return made
 
     async def _propose_one(
