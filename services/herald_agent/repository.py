@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterable
 
+from herald import fsck
 from herald.snapshot import Project
 from herald_agent.git import Git, Unusable, refused
 
@@ -27,8 +28,9 @@ _LONG = 300.0
 class Repository:
     """A clone that was checked. `git` runs in its folder."""
 
-    def __init__(self, git: Git, git_folder: str) -> None:
+    def __init__(self, git: Git, git_folder: str, fsck_accept: tuple[str, ...] = ()) -> None:
         self.git = git
+        self._fsck_accept = fsck_accept
         self.git_folder = git_folder
 
     @property
@@ -67,7 +69,8 @@ class Repository:
     def import_pack(self, fd: int) -> None:
         """Take the objects of a pack. Raises Failed."""
         os.lseek(fd, 0, os.SEEK_SET)
-        output = self.git.attempt("index-pack", "--stdin", "--fix-thin", "--strict", stdin=fd, deadline=_LONG)
+        check = fsck.for_index_pack(self._fsck_accept)
+        output = self.git.attempt("index-pack", "--stdin", "--fix-thin", check, stdin=fd, deadline=_LONG)
         if output.code != 0:
             raise refused("index-pack", output)
 
@@ -96,7 +99,7 @@ def open_repository(project: Project, git: Git) -> Repository:
     bare, _, git_folder = output.out.decode("utf-8", "surrogateescape").rstrip("\n").partition("\n")
     if bare == "true":
         raise Unusable(f"{path} is a bare repository; {project.name} needs a clone with files")
-    return Repository(git, git_folder)
+    return Repository(git, git_folder, project.fsck_accept)
 
 
 def _no_repository(path: str, words: str) -> str:

@@ -8,7 +8,7 @@ import os
 import stat
 from typing import Any
 
-from herald import journal, snapshot
+from herald import fsck, journal, snapshot
 from herald.bus.oneshot import Call, Descriptor, Method
 from herald.errors import Invalid, Unavailable
 from herald_git import advertisement, command, remote, repository
@@ -33,7 +33,7 @@ def fetch(call: Call) -> None:
         project = snapshot.read().project(call.parameters["project"])
         origin = remote.of_project(project)
         with repository.locked(project.name) as own:
-            call.reply(own.mended(lambda: _fetch_and_pack(own, origin, have, pack)))
+            call.reply(own.mended(lambda: _fetch_and_pack(own, origin, project.fsck_accept, have, pack)))
             journal.debug("fetched", project=project.name)
             own.tidy()
     finally:
@@ -43,21 +43,23 @@ def fetch(call: Call) -> None:
 FETCH = Method(fetch, {"project": str, "have": list, "pack": Descriptor})
 
 
-def _fetch_and_pack(own: Repository, origin: Remote, have: list[str], pack: int) -> dict[str, Any]:
+def _fetch_and_pack(
+    own: Repository, origin: Remote, accepted: tuple[str, ...], have: list[str], pack: int
+) -> dict[str, Any]:
     own.prepare()
-    default = _update(own, origin)
+    default = _update(own, origin, accepted)
     size = 0 if default.head in have else _pack(own, default.head, have, pack)
     return {"branch": default.branch, "head": default.head, "pack_bytes": size}
 
 
-def _update(own: Repository, origin: Remote) -> Default:
+def _update(own: Repository, origin: Remote, accepted: tuple[str, ...]) -> Default:
     """Fetch all branches if the remote has anything new; returns its default branch."""
     seen = advertisement.ask(own, origin)
     default = seen.default()
     before = own.remembered()
     if before == seen.raw:
         return default
-    _fetch_branches(own, origin, first=not before)
+    _fetch_branches(own, origin, accepted, first=not before)
     head = _tracked_head(own, default.branch)
     if head == default.head:
         own.remember(seen.raw)
@@ -65,16 +67,17 @@ def _update(own: Repository, origin: Remote) -> Default:
     return Default(default.branch, head)
 
 
-def _fetch_branches(own: Repository, origin: Remote, *, first: bool) -> None:
+def _fetch_branches(own: Repository, origin: Remote, accepted: tuple[str, ...], *, first: bool) -> None:
     limits = command.limits()
     options = ("--prune", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--quiet")
     outcome = own.git(
-        *("fetch", *options, "--", origin.url, f"+refs/heads/*:{_TRACKED}*"),
+        *(*fsck.for_fetch(accepted), "fetch", *options, "--", origin.url, f"+refs/heads/*:{_TRACKED}*"),
         seconds=limits.first_fetch if first else limits.act,
         environment=origin.environment(),
     )
     if outcome.code:
-        raise origin.refusal(outcome.words) or RepositoryError(outcome.words)
+        refused = fsck.refusal_of_history(outcome.words, own.project)
+        raise refused or origin.refusal(outcome.words) or RepositoryError(outcome.words)
 
 
 def _tracked_head(own: Repository, branch: str) -> str:

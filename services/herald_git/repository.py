@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from herald import durable, journal, names, watchdog
+from herald import durable, fsck, journal, names, watchdog
 from herald.errors import Busy, Failed
 from herald_git import command
 from herald_git.command import Outcome
@@ -24,9 +24,6 @@ _LOCK_POLL = 0.05
 _CHECK_SECONDS = 300.0
 _MOST_PACKS = 50
 _MOST_ATTEMPTS = 3
-
-# Legacy blemishes that large public histories have and that do no harm.
-_TOLERATED = ("zeroPaddedFilemode", "missingSpaceBeforeDate", "badTimezone")
 
 _CONFIG = """[core]
 \trepositoryformatversion = 0
@@ -46,8 +43,7 @@ _CONFIG = """[core]
 [http]
 \tlowSpeedLimit = 1000
 \tlowSpeedTime = 30
-[fetch "fsck"]
-""" + "".join(f"\t{name} = ignore\n" for name in _TOLERATED)
+"""
 
 
 class RepositoryError(Exception):
@@ -130,7 +126,8 @@ class Repository:
         if _remove_stale_locks(self.path):
             journal.notice("removed lock files that a killed git left", project=self.project)
             return True
-        check = self.git("fsck", "--full", "--no-dangling", "--no-progress", seconds=_CHECK_SECONDS)
+        options = ("--full", "--no-dangling", "--no-progress")
+        check = self.git(*fsck.for_damage(), "fsck", *options, seconds=_CHECK_SECONDS)
         if check.code == 0:
             return False
         self._set_aside(f"{words.strip()}\n{check.words.strip()}")

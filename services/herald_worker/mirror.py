@@ -17,7 +17,7 @@ import weakref
 from collections.abc import AsyncIterator, Iterator
 from typing import NoReturn
 
-from herald import durable, journal, names
+from herald import durable, fsck, journal, names
 from herald.errors import Conflict, Failed, Invalid, Unavailable
 from herald_worker import commit_summary, confined_git
 from herald_worker.commit_summary import Summary
@@ -30,9 +30,6 @@ _HASH = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _MOST_SUBJECTS = 20
 _MOST_PACKS = 50
 _MOST_INPUT = 1 << 40
-
-# Blemishes of old public histories that do no harm; herald-git lets them through too.
-_TOLERATED = ("zeroPaddedFilemode", "missingSpaceBeforeDate", "badTimezone")
 
 _CONFIG = """[core]
 \trepositoryformatversion = 0
@@ -48,8 +45,7 @@ _CONFIG = """[core]
 \tauto = 0
 [maintenance]
 \tauto = false
-[fsck]
-""" + "".join(f"\t{name} = ignore\n" for name in _TOLERATED)
+"""
 
 
 _SHARED = "\tsharedRepository = 0640\n"
@@ -311,7 +307,8 @@ class Mirror:
         for pattern, error in _REASONS:
             if found := re.search(pattern, words):
                 raise error.__class__(error.message.format(said=commit_summary.plain(found[0])))
-        check = await self._git("fsck", "--full", "--no-dangling", "--no-progress")
+        levels = await asyncio.to_thread(fsck.for_damage)
+        check = await self._git(*levels, "fsck", "--full", "--no-dangling", "--no-progress")
         if check.code:
             self._set_aside(f"{words}\n{check.words.strip()}")
             raise Damaged(f"the mirror of {self.project} was damaged; it is set aside and made anew by a fetch")
