@@ -46,7 +46,7 @@ FETCH = Method(fetch, {"project": str, "have": list, "pack": Descriptor})
 def _fetch_and_pack(
     own: Repository, origin: Remote, accepted: tuple[str, ...], have: list[str], pack: int
 ) -> dict[str, Any]:
-    own.prepare()
+    own.sweep()
     default = _update(own, origin, accepted)
     size = 0 if default.head in have else _pack(own, default.head, have, pack)
     return {"branch": default.branch, "head": default.head, "pack_bytes": size}
@@ -59,6 +59,7 @@ def _update(own: Repository, origin: Remote, accepted: tuple[str, ...]) -> Defau
     before = own.remembered()
     if before == seen.raw:
         return default
+    own.prepare(default.head)  # only the remote tells the format of its objects
     _fetch_branches(own, origin, accepted, first=not before)
     head = _tracked_head(own, default.branch)
     if head == default.head:

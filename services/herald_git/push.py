@@ -35,7 +35,7 @@ PUSH = Method(push, {"project": str, "branch": str, "head": str, "expected": str
 
 
 def _push(own: Repository, origin: Remote, branch: str, head: str, expected: str) -> dict[str, Any]:
-    own.prepare()
+    own.prepare(head)
     ref = f"refs/heads/{branch}"
     seen = advertisement.ask(own, origin, ref)
     if branch == seen.symbolic:

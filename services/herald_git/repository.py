@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from herald import durable, fsck, journal, names, watchdog
+from herald import durable, fsck, journal, names, object_format, watchdog
 from herald.errors import Busy, Failed
 from herald_git import command
 from herald_git.command import Outcome
@@ -59,22 +59,34 @@ class Repository:
         self._lock = lock
         self._record = os.path.join(self.path, "herald-advertised")
 
-    def prepare(self) -> None:
-        """Make the repository if it isn't there, and remove what killed acts left."""
+    def sweep(self) -> None:
+        """Remove what killed acts left. There need not be a repository."""
         if os.path.isdir(self.path):
             _remove_temporaries(os.path.join(self.path, "objects"))
-            return
-        if os.path.lexists(self.path):
+        elif os.path.lexists(self.path):
             self._set_aside("not a folder")
+
+    def prepare(self, commit: str) -> None:
+        """Make the repository if it isn't there; one whose objects aren't named as this commit is set aside first."""
+        self.sweep()
+        if os.path.isdir(self.path):
+            if object_format.fits(self.path, commit):
+                return
+            self._set_aside("it is of another object format than the remote, which was made anew", "unfit")
+        self._make(commit)
+
+    def _make(self, commit: str) -> None:
         half_made = f"{self.path}.new"
         _remove_folder(half_made)
         outcome = command.run(
-            ["init", "--quiet", "--bare", "--template=", half_made], command.environment(), seconds=_LOCK_WAIT
+            ["init", "--quiet", "--bare", "--template=", object_format.option(commit), half_made],
+            command.environment(),
+            seconds=_LOCK_WAIT,
         )
         if outcome.code:
             raise Failed(f"no repository can be made at {self.path}: {outcome.words.strip()}")
         with open(os.path.join(half_made, "config"), "w", encoding="ascii") as file:
-            file.write(_CONFIG)
+            file.write(object_format.configuration(_CONFIG, commit))
         os.rename(half_made, self.path)
 
     def git(
@@ -123,6 +135,8 @@ class Repository:
 
     def _repair(self, words: str) -> bool:
         """Remove stale locks of killed processes; set a damaged repository aside and report it. True if it helped."""
+        if not os.path.lexists(self.path):
+            return False  # the remote was asked before there was one
         if _remove_stale_locks(self.path):
             journal.notice("removed lock files that a killed git left", project=self.project)
             return True
@@ -133,10 +147,10 @@ class Repository:
         self._set_aside(f"{words.strip()}\n{check.words.strip()}")
         return True
 
-    def _set_aside(self, words: str) -> None:
+    def _set_aside(self, words: str, state: str = "damaged") -> None:
         kept = durable.set_aside(self.path)
         journal.error(
-            f"the repository {self.path} is damaged; it was set aside as {kept} and is fetched anew\n{words}",
+            f"the repository {self.path} is {state}; it was set aside as {kept} and is fetched anew\n{words}",
             project=self.project,
         )
 

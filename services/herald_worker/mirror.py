@@ -12,14 +12,13 @@ import contextlib
 import os
 import re
 import shutil
-import stat
 import weakref
 from collections.abc import AsyncIterator, Iterator
 from typing import NoReturn
 
-from herald import durable, fsck, journal, names
+from herald import durable, fsck, journal, names, object_format
 from herald.errors import Conflict, Failed, Invalid, Unavailable
-from herald_worker import commit_summary, confined_git
+from herald_worker import commit_summary, confined_git, mirror_folder
 from herald_worker.commit_summary import Summary
 from herald_worker.confined_git import Outcome
 
@@ -30,26 +29,6 @@ _HASH = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _MOST_SUBJECTS = 20
 _MOST_PACKS = 50
 _MOST_INPUT = 1 << 40
-
-_CONFIG = """[core]
-\trepositoryformatversion = 0
-\tbare = true
-\thooksPath = /dev/null
-\tfsync = committed,reference
-\tbigFileThreshold = 16m
-\tpackedGitWindowSize = 32m
-\tpackedGitLimit = 256m
-[pack]
-\tthreads = 1
-[gc]
-\tauto = 0
-[maintenance]
-\tauto = false
-"""
-
-
-_SHARED = "\tsharedRepository = 0640\n"
-"""Of versions before; git would set the group bit of folders, which the unit may not."""
 
 
 class Damaged(Unavailable):
@@ -93,12 +72,12 @@ class Mirror:
     async def import_base(self, pack_path: str, head: str) -> None:
         """Take the head of the remote's default branch from a pack of herald-git, which may be empty."""
         _checked(head)
-        async with self._one_act():
+        async with self._one_act(head):
             if await self._is_complete(_BASE, head):
                 return
             async with self._unpacked(pack_path, _MOST_INPUT, strict=False) as variables:
                 await self._demand_complete(head, variables)
-                await asyncio.to_thread(self._accept)
+                await self._accept()
             await self._demand(await self._git("update-ref", _BASE, head))
 
     async def import_run(self, run: str, pack_path: str, head: str, base: str, limit_bytes: int) -> None:
@@ -116,7 +95,7 @@ class Mirror:
                 await self._demand_own_commit(head)
                 await self._demand_complete(head, variables)
                 await self._demand_kinship(base, head, variables)
-                await asyncio.to_thread(self._accept)
+                await self._accept()
             outcome = await self._git("update-ref", ref, head, "0" * len(head))
             if "reference already exists" in outcome.words:
                 raise Conflict(f"run {run} has handed over another commit before")
@@ -186,24 +165,38 @@ class Mirror:
                 await self._demand(await self._git("repack", "--geometric=2", "-d", "--quiet"))
 
     @contextlib.asynccontextmanager
-    async def _one_act(self) -> AsyncIterator[None]:
+    async def _one_act(self, base: str = "") -> AsyncIterator[None]:
+        """`base`: a commit of the remote; a repository whose objects have another format is made anew."""
         async with self._turn.lock:
-            if not self._turn.prepared:
-                await self._prepare()
+            if not self._turn.prepared or (base and not object_format.fits(self.path, base)):
+                await self._prepare(base)
                 self._turn.prepared = True
             yield
 
-    async def _prepare(self) -> None:
+    async def _prepare(self, base: str) -> None:
         """Make the repository, or remove what a killed worker left in it."""
         half_made = f"{self.path}.new"
-        if await asyncio.to_thread(_swept, self.path, half_made, self._quarantine):
-            await asyncio.to_thread(_opened_to_group, self.path)
+        there = await asyncio.to_thread(mirror_folder.swept, self.path, half_made, self._quarantine)
+        if there and base and not object_format.fits(self.path, base):
+            there = self._set_aside_unfit()
+        if there:
+            await asyncio.to_thread(mirror_folder.open_to_group, self.path)
             return
-        outcome = await confined_git.run("init", "--bare", "--template=", "--quiet", half_made)
+        kind = object_format.option(base)
+        outcome = await confined_git.run("init", "--bare", "--template=", "--quiet", kind, half_made)
         if outcome.code:
             raise Unavailable(f"no repository can be made at {self.path}: {outcome.words.strip()}")
-        durable.write_atomic(os.path.join(half_made, "config"), _CONFIG.encode())
+        mirror_folder.configure(half_made, base)
         os.rename(half_made, self.path)
+
+    def _set_aside_unfit(self) -> bool:
+        """The remote was made anew in the other format; what never held anything is removed. Returns False."""
+        if os.listdir(os.path.join(self._objects, "pack")):
+            kept = durable.set_aside(self.path)
+            journal.notice(f"{self.path} has another object format than the remote; it is {kept}", project=self.project)
+        else:
+            shutil.rmtree(self.path)
+        return False
 
     async def _git(
         self,
@@ -278,7 +271,7 @@ class Mirror:
 
         Asks git only when the ref or the set of packs has changed since it was asked last.
         """
-        seen = (ref, head, *(_trace(os.path.join(self.path, name)) for name in (ref, "objects/pack")))
+        seen = (ref, head, *(mirror_folder.trace(os.path.join(self.path, name)) for name in (ref, "objects/pack")))
         if "" not in seen and seen == self._turn.complete:
             return True
         outcome = await self._git("rev-parse", "--verify", "--quiet", ref)
@@ -288,14 +281,9 @@ class Mirror:
         self._turn.complete = seen
         return True
 
-    def _accept(self) -> None:
-        """Move the checked pack in. The index comes last: without it git does not see a pack."""
-        source, target = os.path.join(self._quarantine, "pack"), os.path.join(self._objects, "pack")
-        if not os.path.isdir(source):
-            return
-        for name in sorted(os.listdir(source), key=lambda name: name.endswith(".idx")):
-            os.rename(os.path.join(source, name), os.path.join(target, name))
-        durable.sync_folder(target)
+    async def _accept(self) -> None:
+        source, target = (os.path.join(folder, "pack") for folder in (self._quarantine, self._objects))
+        await asyncio.to_thread(mirror_folder.accept, source, target)
 
     async def _demand(self, outcome: Outcome) -> None:
         if outcome.code:
@@ -345,48 +333,3 @@ def _opened(path: str, flags: int) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
-
-
-def _trace(path: str) -> str:
-    """What changes with a file, or with the entries of a folder."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return ""
-    return f"{status.st_ino} {status.st_mtime_ns} {status.st_ctime_ns}"
-
-
-def _swept(path: str, half_made: str, quarantine: str) -> bool:
-    """Remove what killed processes left; whether there is a repository."""
-    shutil.rmtree(half_made, ignore_errors=True)
-    shutil.rmtree(quarantine, ignore_errors=True)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    os.chmod(os.path.dirname(path), 0o750)  # noqa: S103 - for the group that reads objects
-    for folder, subfolders, files in os.walk(path):
-        if folder == path and "objects" in subfolders:
-            subfolders.remove("objects")
-        for name in files:
-            if name.endswith(".lock"):
-                os.unlink(os.path.join(folder, name))
-    return os.path.lexists(path)
-
-
-def _opened_to_group(path: str) -> None:
-    """Mend the modes of a repository that another version or umask has made. Damage is for the act itself to find."""
-    objects = os.path.join(path, "objects")
-    config = os.path.join(path, "config")
-    with contextlib.suppress(OSError):
-        _set_mode(path, 0o750)
-        for folder, _, files in os.walk(objects):
-            _set_mode(folder, 0o750)
-            for name in files:
-                _set_mode(os.path.join(folder, name), 0o440)
-        with open(config, encoding="utf-8", errors="replace") as file:
-            text = file.read()
-        if _SHARED in text:
-            durable.write_atomic(config, text.replace(_SHARED, "").encode())
-
-
-def _set_mode(path: str, mode: int) -> None:
-    if stat.S_IMODE(os.stat(path).st_mode) != mode:
-        os.chmod(path, mode)
