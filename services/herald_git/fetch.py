@@ -77,8 +77,8 @@ def _fetch_branches(own: Repository, origin: Remote, accepted: tuple[str, ...], 
         environment=origin.environment(),
     )
     if outcome.code:
-        refused = fsck.refusal_of_history(outcome.words, own.project)
-        raise refused or origin.refusal(outcome.words) or RepositoryError(outcome.words)
+        refusal = origin.refusal(outcome.words)
+        raise fsck.refusal_of_history(outcome.words, own.project) or refusal or RepositoryError(outcome.words)
 
 
 def _tracked_head(own: Repository, branch: str) -> str:

@@ -7,7 +7,7 @@ answers `pushed`. So a push may be killed at any step and simply be made again.
 import os
 from typing import Any
 
-from herald import journal, names, snapshot
+from herald import git_words, journal, names, snapshot
 from herald.bus.oneshot import Call, Method
 from herald.errors import Failed, Invalid
 from herald_git import advertisement, command, remote, repository
@@ -74,6 +74,7 @@ def _push_with_lease(own: Repository, origin: Remote, ref: str, head: str, expec
         return ""
     if flag is None or remote.is_own_fault(outcome.words):
         raise origin.refusal(outcome.words) or RepositoryError(outcome.words)
+    journal.info(f"the remote refused the push; git said:\n{git_words.whole(outcome.words)}", project=own.project)
     return _hook_words(outcome.words) or flag
 
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from herald import durable, fsck, journal, names, object_format, watchdog
+from herald import durable, fsck, git_words, journal, names, object_format, watchdog
 from herald.errors import Busy, Failed
 from herald_git import command
 from herald_git.command import Outcome
@@ -84,7 +84,7 @@ class Repository:
             seconds=_LOCK_WAIT,
         )
         if outcome.code:
-            raise Failed(f"no repository can be made at {self.path}: {outcome.words.strip()}")
+            raise Failed(f"no repository can be made at {self.path}: {spoken(outcome.words)}")
         with open(os.path.join(half_made, "config"), "w", encoding="ascii") as file:
             file.write(object_format.configuration(_CONFIG, commit))
         os.rename(half_made, self.path)
@@ -144,7 +144,7 @@ class Repository:
         check = self.git(*fsck.for_damage(), "fsck", *options, seconds=_CHECK_SECONDS)
         if check.code == 0:
             return False
-        self._set_aside(f"{words.strip()}\n{check.words.strip()}")
+        self._set_aside(f"{git_words.whole(words)}\n{git_words.whole(check.words)}")
         return True
 
     def _set_aside(self, words: str, state: str = "damaged") -> None:

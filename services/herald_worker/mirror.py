@@ -16,7 +16,7 @@ import weakref
 from collections.abc import AsyncIterator, Iterator
 from typing import NoReturn
 
-from herald import durable, fsck, journal, names, object_format
+from herald import durable, fsck, git_words, journal, names, object_format
 from herald.errors import Conflict, Failed, Invalid, Unavailable
 from herald_worker import commit_summary, confined_git, mirror_folder
 from herald_worker.commit_summary import Summary
@@ -185,7 +185,7 @@ class Mirror:
         kind = object_format.option(base)
         outcome = await confined_git.run("init", "--bare", "--template=", "--quiet", kind, half_made)
         if outcome.code:
-            raise Unavailable(f"no repository can be made at {self.path}: {outcome.words.strip()}")
+            raise Unavailable(f"no repository can be made at {self.path}: {git_words.telling(outcome.words)}")
         mirror_folder.configure(half_made, base)
         os.rename(half_made, self.path)
 
@@ -291,16 +291,17 @@ class Mirror:
 
     async def _blame(self, outcome: Outcome) -> NoReturn:
         """Raise for a failure of git: the pack's fault, or a damaged repository, which is then set aside."""
-        words = outcome.words.strip()
+        words = git_words.whole(outcome.words)
+        journal.info(f"git failed in {self.path} and said:\n{words}", project=self.project)
         for pattern, error in _REASONS:
             if found := re.search(pattern, words):
                 raise error.__class__(error.message.format(said=commit_summary.plain(found[0])))
         levels = await asyncio.to_thread(fsck.for_damage)
         check = await self._git(*levels, "fsck", "--full", "--no-dangling", "--no-progress")
         if check.code:
-            self._set_aside(f"{words}\n{check.words.strip()}")
+            self._set_aside(f"{words}\n{git_words.whole(check.words)}")
             raise Damaged(f"the mirror of {self.project} was damaged; it is set aside and made anew by a fetch")
-        raise Conflict(f"the commits are incomplete or damaged: {commit_summary.plain(words) or outcome.code}")
+        raise Conflict(f"the commits are incomplete or damaged: {git_words.telling(words) or outcome.code}")
 
     def _set_aside(self, words: str) -> None:
         self._turn.prepared = False
