@@ -13,14 +13,15 @@ import os
 import re
 import shutil
 import weakref
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import NoReturn
 
 from herald import durable, fsck, git_words, journal, names, object_format
 from herald.errors import Conflict, Failed, Invalid, Unavailable
-from herald_worker import commit_summary, confined_git, mirror_folder
+from herald_worker import commit_summary, confined_git, judging, mirror_folder
 from herald_worker.commit_summary import Summary
 from herald_worker.confined_git import Outcome
+from herald_worker.judging import Judge
 
 _BASE = "refs/base/default"
 _RUNS = "refs/runs/"
@@ -75,15 +76,20 @@ class Mirror:
         async with self._one_act(head):
             if await self._is_complete(_BASE, head):
                 return
-            async with self._unpacked(pack_path, _MOST_INPUT, strict=False) as variables:
-                await self._demand_complete(head, variables)
+            async with self._quarantined(pack_path, _MOST_INPUT) as variables:
+                # herald-git has checked it: what the remote's history may have is decided there, once.
+                await self._demand(await self._index(pack_path, _MOST_INPUT, variables, history=True))
+                await self._demand_complete(head, variables, history=True)
                 await self._accept()
             await self._demand(await self._git("update-ref", _BASE, head))
 
-    async def import_run(self, run: str, pack_path: str, head: str, base: str, limit_bytes: int) -> None:
+    async def import_run(
+        self, run: str, pack_path: str, head: str, base: str, limit_bytes: int, accepted: tuple[str, ...] = ()
+    ) -> None:
         """Take the commits of a run as `refs/runs/RUN`. The same run and head again: nothing is done.
 
         `base` is a commit of the mirror that the history must meet; from there on is for `summary` to find out.
+        `accepted` are the ids of git's check that a person accepts in this project.
         Raises Conflict with the reason when the pack is not what a run may hand over.
         """
         _checked(head, base, run=run)
@@ -91,22 +97,36 @@ class Mirror:
         async with self._one_act():
             if await self._is_complete(ref, head):
                 return
-            async with self._unpacked(pack_path, limit_bytes, strict=True) as variables:
+            async with self._quarantined(pack_path, limit_bytes) as variables:
+                levels = await asyncio.to_thread(fsck.ignored_of_agents, accepted)
+                remarks = await self._index_judged(
+                    pack_path, limit_bytes, Judge(self._git, variables, base, head), levels
+                )
                 await self._demand_own_commit(head)
                 await self._demand_complete(head, variables)
                 await self._demand_kinship(base, head, variables)
                 await self._accept()
+            mirror_folder.write_remarks(self.path, head, remarks)
             outcome = await self._git("update-ref", ref, head, "0" * len(head))
             if "reference already exists" in outcome.words:
                 raise Conflict(f"run {run} has handed over another commit before")
             await self._demand(outcome)
 
-    async def export(self, head: str, had: str, pack_path: str) -> None:
-        """Write a pack of `head` into an existing file, without what the history of `had` (may be empty) holds."""
-        _checked(head, *([had] if had else []))
+    async def export(self, head: str, had: str | Iterable[str], pack_path: str) -> None:
+        """Write a pack of `head` into an existing file, without what the receiver had.
+
+        `had`: commits whose whole history the receiver has; empty and unknown ones don't count.
+        """
+        given = [each for each in ([had] if isinstance(had, str) else had) if each]
+        _checked(head, *given)
         async with self._one_act():
-            excluded = [f"^{had}"] if had and await self._has(had) else []
-            await self._demand(await self._pack([head, *excluded], pack_path))
+            revisions = [head, *(f"^{each}" for each in await self._known_of(given))]
+            with _opened(pack_path, os.O_WRONLY | os.O_TRUNC) as pack:
+                options = ("--revs", "--thin", "--delta-base-offset", "--stdout", "--quiet")
+                given_bytes = "".join(f"{each}\n" for each in revisions).encode()
+                first = len(revisions) == 1
+                outcome = await self._git("pack-objects", *options, given=given_bytes, stdout=pack, history=first)
+            await self._demand(outcome)
 
     async def summary(self, head: str, base_branch_head: str = _BASE) -> Summary:
         """What `head` has beyond the remote's default branch, from the objects themselves."""
@@ -122,8 +142,9 @@ class Mirror:
             options = ("-r", "-z", "--raw", "--numstat", "--no-renames", "--no-ext-diff", "--no-textconv")
             diff = await self._git("diff-tree", *options, fork, head)
             await self._demand(diff)
+            remarks = await self._remarks(base_branch_head, head)
         texts = [commit_summary.plain(text) for text in log.out.decode(errors="replace").split("\0")]
-        numbers = commit_summary.difference(diff.out)
+        numbers = commit_summary.difference(diff.out, remarks)
         return Summary(int(count.out), tuple(texts[:-1:2]), *numbers, texts[1] if len(texts) > 1 else "")
 
     async def has(self, commit: str) -> bool:
@@ -153,6 +174,7 @@ class Mirror:
         async with self._one_act():
             outcome = await self._git("for-each-ref", "--format=%(refname) %(objectname)", _RUNS)
             await self._demand(outcome)
+            mirror_folder.write_remarks(self.path, head, [])
             for ref, value in map(str.split, outcome.out.decode().splitlines()):
                 if value == head:
                     await self._demand(await self._git("update-ref", "-d", ref, head))
@@ -162,7 +184,7 @@ class Mirror:
         async with self._one_act():
             packs = [name for name in os.listdir(os.path.join(self._objects, "pack")) if name.endswith(".pack")]
             if len(packs) > _MOST_PACKS:
-                await self._demand(await self._git("repack", "--geometric=2", "-d", "--quiet"))
+                await self._demand(await self._git("repack", "--geometric=2", "-d", "--quiet", history=True))
 
     @contextlib.asynccontextmanager
     async def _one_act(self, base: str = "") -> AsyncIterator[None]:
@@ -204,43 +226,72 @@ class Mirror:
         variables: dict[str, str] | None = None,
         stdin: int = asyncio.subprocess.DEVNULL,
         stdout: int = asyncio.subprocess.PIPE,
+        given: bytes = b"",
+        history: bool = False,
     ) -> Outcome:
+        """Run git here; `given` is what it reads on its standard input, `history` as in `confined_git.run`."""
         arguments = (f"--git-dir={self.path}", *arguments)
-        return await confined_git.run(*arguments, variables=variables, stdin=stdin, stdout=stdout)
+        with contextlib.ExitStack() as stack:
+            if given:
+                stdin = stack.enter_context(_memory_of(given))
+            return await confined_git.run(*arguments, variables=variables, stdin=stdin, stdout=stdout, history=history)
 
     @contextlib.asynccontextmanager
-    async def _unpacked(self, pack_path: str, limit: int, *, strict: bool) -> AsyncIterator[dict[str, str]]:
-        """Index a pack in the quarantine; yields the variables with which git sees it beside the repository."""
+    async def _quarantined(self, pack_path: str, limit: int) -> AsyncIterator[dict[str, str]]:
+        """An empty quarantine for a pack; yields the variables with which git sees it beside the repository."""
         size = os.stat(pack_path).st_size
         if size > limit:
             raise Conflict(f"the commits have {size >> 20} MiB as a pack; at most {limit >> 20} MiB are taken")
-        os.makedirs(self._quarantine, mode=0o700, exist_ok=True)
         escaped = self._objects.replace("\\", "\\\\").replace('"', '\\"')
         variables = {"GIT_OBJECT_DIRECTORY": self._quarantine, "GIT_ALTERNATE_OBJECT_DIRECTORIES": f'"{escaped}"'}
         try:
-            if size:
-                await self._index(pack_path, limit, variables, strict=strict)
+            os.makedirs(self._quarantine, mode=0o700, exist_ok=True)
             yield variables
         finally:
             await asyncio.to_thread(shutil.rmtree, self._quarantine, ignore_errors=True)
 
-    async def _index(self, pack_path: str, limit: int, variables: dict[str, str], *, strict: bool) -> None:
-        options = ["--strict"] if strict else []
+    async def _index(
+        self, pack_path: str, limit: int, variables: dict[str, str], *check: str, history: bool = False
+    ) -> Outcome:
         with _opened(pack_path, os.O_RDONLY) as pack:
-            arguments = ("index-pack", "--stdin", "--fix-thin", f"--max-input-size={limit}", *options)
-            outcome = await self._git(*arguments, variables=variables, stdin=pack)
-        await self._demand(outcome)
+            if not os.fstat(pack).st_size:
+                return Outcome(0, b"", "")
+            arguments = ("index-pack", "--stdin", "--fix-thin", f"--max-input-size={limit}", *check)
+            return await self._git(*arguments, variables=variables, stdin=pack, history=history)
 
-    async def _pack(self, revisions: list[str], pack_path: str) -> Outcome:
-        reading, writing = os.pipe()
-        os.write(writing, "".join(f"{each}\n" for each in revisions).encode())
-        os.close(writing)
-        try:
-            with _opened(pack_path, os.O_WRONLY | os.O_TRUNC) as pack:
-                arguments = ("pack-objects", "--revs", "--thin", "--delta-base-offset", "--stdout", "--quiet")
-                return await self._git(*arguments, stdin=reading, stdout=pack)
-        finally:
-            os.close(reading)
+    async def _index_judged(self, pack_path: str, limit: int, judge: Judge, levels: list[str]) -> list[str]:
+        """Index what an agent made; returns what git's check only mentions. Raises Conflict for what it refuses."""
+        check = "--strict" + ("=" if levels else "") + ",".join(f"{name}=ignore" for name in levels)
+        outcome = await self._index(pack_path, limit, judge.variables, check)
+        if outcome.code and any(each.refuses for each in fsck.findings(outcome.words)):
+            journal.info(f"git's check refuses:\n{git_words.whole(outcome.words)}", project=self.project)
+            await asyncio.to_thread(shutil.rmtree, self._quarantine)
+            os.makedirs(self._quarantine, mode=0o700)
+            await self._demand(await self._index(pack_path, limit, judge.variables))
+            outcome = await judge.acquitted(outcome, check)
+        await self._demand(outcome)
+        mentioned = [each for each in fsck.findings(outcome.words) if not each.refuses]
+        return judging.remarks(await judge.own(mentioned[: judging.MOST_REMARKS]))
+
+    async def _remarks(self, base: str, head: str) -> list[str]:
+        """What git's check mentioned about the commits that `head` has beyond `base`."""
+        found = []
+        for commit, remarks in mirror_folder.read_remarks(self.path).items():
+            beyond = await self._git("rev-list", "--max-count=1", commit, f"^{base}")
+            within = await self._git("merge-base", "--is-ancestor", commit, head)
+            if beyond.out.strip() and within.code == 0:
+                found += remarks
+        return found
+
+    async def _known_of(self, commits: list[str]) -> list[str]:
+        """Those of the hashes that are commits here: git refuses to exclude what it doesn't have."""
+        if not commits:
+            return []
+        asked = "".join(f"{each}\n" for each in commits).encode()
+        outcome = await self._git("cat-file", "--batch-check=%(objectname) %(objecttype)", given=asked)
+        await self._demand(outcome)
+        lines = (line.split() for line in outcome.out.decode().splitlines())
+        return [line[0] for line in lines if line[1:] == ["commit"]]
 
     async def _has(self, commit: str) -> bool:
         outcome = await self._git("cat-file", "-e", f"{commit}^{{commit}}")
@@ -254,9 +305,9 @@ class Mirror:
         if outcome.out.strip() != b"commit":
             raise Conflict(f"{head[:12]} is not a commit of the pack that was handed over")
 
-    async def _demand_complete(self, head: str, variables: dict[str, str]) -> None:
+    async def _demand_complete(self, head: str, variables: dict[str, str], *, history: bool = False) -> None:
         arguments = ("rev-list", "--objects", "--quiet", head, "--not", "--all")
-        await self._demand(await self._git(*arguments, variables=variables))
+        await self._demand(await self._git(*arguments, variables=variables, history=history))
 
     async def _demand_kinship(self, base: str, head: str, variables: dict[str, str] | None = None) -> str:
         """Where the two histories meet; raises Conflict when they never do."""
@@ -297,7 +348,7 @@ class Mirror:
             if found := re.search(pattern, words):
                 raise error.__class__(error.message.format(said=commit_summary.plain(found[0])))
         levels = await asyncio.to_thread(fsck.for_damage)
-        check = await self._git(*levels, "fsck", "--full", "--no-dangling", "--no-progress")
+        check = await self._git(*levels, "fsck", "--full", "--no-dangling", "--no-progress", history=True)
         if check.code:
             self._set_aside(f"{words}\n{git_words.whole(check.words)}")
             raise Damaged(f"the mirror of {self.project} was damaged; it is set aside and made anew by a fetch")
@@ -311,7 +362,6 @@ class Mirror:
 
 _REASONS = (
     (r"exceeds maximum allowed size", Conflict("the commits are larger than the limit for one run")),
-    (r"(?m)^error: object [0-9a-f]+: \w+: .*", Conflict("git's check refused an object: {said}")),
     (r"[Oo]ut of memory|[Cc]annot allocate|mmap failed", Conflict("the commits need too much memory to be checked")),
     (r"No space left on device", Unavailable("the disk of herald-worker is full; free some space")),
     (r"git: not found", Failed("git is not installed; `apt install git` provides it")),
@@ -331,6 +381,19 @@ def _checked(*hashes: str, run: str = "none") -> None:
 def _opened(path: str, flags: int) -> Iterator[int]:
     fd = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def _memory_of(data: bytes) -> Iterator[int]:
+    """A file that holds these bytes and has no name: a pipe would block when they are many."""
+    fd = os.memfd_create("given", os.MFD_CLOEXEC)
+    try:
+        with open(fd, "wb", closefd=False) as file:
+            file.write(data)
+        os.lseek(fd, 0, os.SEEK_SET)
         yield fd
     finally:
         os.close(fd)

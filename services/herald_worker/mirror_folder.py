@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import stat
 
@@ -22,6 +23,10 @@ _CONFIG = """[core]
 [maintenance]
 \tauto = false
 """
+
+_REMARKS = "remarks"
+_LARGEST_REMARKS = 1 << 16
+_HASH = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 _SHARED = "\tsharedRepository = 0640\n"
 """Of versions before; git would set the group bit of folders, which the unit may not."""
@@ -64,6 +69,28 @@ def accept(source: str, target: str) -> None:
     for name in sorted(os.listdir(source), key=lambda name: name.endswith(".idx")):
         os.rename(os.path.join(source, name), os.path.join(target, name))
     durable.sync_folder(target)
+
+
+def write_remarks(path: str, commit: str, remarks: list[str]) -> None:
+    """Keep what git's check mentioned about the commits up to this one; none: forget it."""
+    file = os.path.join(path, _REMARKS, commit)
+    if remarks:
+        os.makedirs(os.path.dirname(file), mode=0o700, exist_ok=True)
+        durable.write_atomic(file, "\n".join(remarks).encode(errors="replace"))
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(file)
+
+
+def read_remarks(path: str) -> dict[str, list[str]]:
+    """What is kept, by commit."""
+    found = {}
+    with contextlib.suppress(FileNotFoundError), os.scandir(os.path.join(path, _REMARKS)) as entries:
+        for entry in entries:
+            if _HASH.fullmatch(entry.name):
+                text = durable.read_limited(entry.path, _LARGEST_REMARKS).decode(errors="replace")
+                found[entry.name] = text.splitlines()
+    return found
 
 
 def open_to_group(path: str) -> None:

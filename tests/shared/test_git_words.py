@@ -22,7 +22,7 @@ CASES = [
     ("warning: only a warning\n", "warning: only a warning"),
     (
         (
-            "remote: Enumerating objects: 5, done.\nremote: Counting objects:  20% (1/5)\rReceiving objects:  33% (1/3)\r"
+            "remote: Enumerating objects: 5, done.\nremote: Counting objects:  20% (1/5)\rWriting objects: 3% (1/3)\r"
             "error: inflate: data stream error\nfatal: early EOF\n"
         ),
         "inflate: data stream error … early EOF",
