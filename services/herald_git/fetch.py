@@ -94,7 +94,7 @@ def _pack(own: Repository, head: str, have: list[str], pack: int) -> int:
     excluded = "".join(f"^{each}\n" for each in _known(own, have))
     outcome = own.git(
         *("pack-objects", "--revs", "--thin", "--delta-base-offset", "--stdout", "--quiet"),
-        seconds=_PACK_SECONDS,
+        seconds=_PACK_SECONDS if excluded else max(_PACK_SECONDS, command.limits().first_fetch),
         stdin=f"{head}\n{excluded}".encode(),
         stdout=pack,
     )
