@@ -30,7 +30,7 @@ class Fsck(Section):
     """What `git fsck` may find in the remote's history."""
 
     accept: tuple[FsckId, ...] = Field(
-        default=(), description="Ids of messages that are let through besides those that do no harm"
+        default=(), description="Ids of git's check that are ignored besides the harmless ones, such as gitmodulesUrl"
     )
 
 
@@ -68,7 +68,7 @@ class Git(Section):
         default=None,
         description="Where branches are pushed to; none: nowhere; default: where the clone pushes to, read once",
     )
-    fsck: Annotated[Fsck, LATER] = Field(default=Fsck(), description="Checks of the remote's history")
+    fsck: Fsck = Field(default=Fsck(), description="Checks of the remote's history")
     submodules: Annotated[Submodules, LATER] = Field(default=Submodules(), description="Repositories inside this one")
     lfs: Annotated[Lfs, LATER] = Field(default=Lfs(), description="Files that git-lfs keeps")
 

@@ -8,7 +8,7 @@ import os
 import stat
 from typing import Any
 
-from herald import journal, snapshot
+from herald import fsck, journal, snapshot
 from herald.bus.oneshot import Call, Descriptor, Method
 from herald.errors import Invalid, Unavailable
 from herald.snapshot import Project
@@ -45,8 +45,8 @@ FETCH = Method(fetch, {"project": str, "have": list, "pack": Descriptor})
 
 
 def _fetch_and_pack(own: Repository, project: Project, origin: Remote, have: list[str], pack: int) -> dict[str, Any]:
-    own.prepare()
-    seen, default = _update(own, origin)
+    own.sweep()
+    seen, default = _update(own, origin, project.fsck_accept)
     size = 0 if default.head in have else _pack(own, default.head, have, pack)
     push = prospects.look(own, project, seen.branches, default.head)
     return {
@@ -59,14 +59,15 @@ def _fetch_and_pack(own: Repository, project: Project, origin: Remote, have: lis
     }
 
 
-def _update(own: Repository, origin: Remote) -> tuple[Advertisement, Default]:
+def _update(own: Repository, origin: Remote, accepted: tuple[str, ...]) -> tuple[Advertisement, Default]:
     """Fetch all branches if the remote has anything new; returns them and its default branch."""
     seen = advertisement.ask(own, origin)
     default = seen.default()
     before = own.remembered()
     if before == seen.raw:
         return seen, default
-    _fetch_branches(own, origin, first=not before)
+    own.prepare(default.head)  # only the remote tells the format of its objects
+    _fetch_branches(own, origin, accepted, first=not before)
     head = _tracked_head(own, default.branch)
     if head == default.head:
         own.remember(seen.raw)
@@ -74,16 +75,17 @@ def _update(own: Repository, origin: Remote) -> tuple[Advertisement, Default]:
     return seen, Default(default.branch, head)
 
 
-def _fetch_branches(own: Repository, origin: Remote, *, first: bool) -> None:
+def _fetch_branches(own: Repository, origin: Remote, accepted: tuple[str, ...], *, first: bool) -> None:
     limits = command.limits()
     options = ("--prune", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--quiet")
     outcome = own.git(
-        *("fetch", *options, "--", origin.url, f"+refs/heads/*:{_TRACKED}*"),
+        *(*fsck.for_fetch(accepted), "fetch", *options, "--", origin.url, f"+refs/heads/*:{_TRACKED}*"),
         seconds=limits.first_fetch if first else limits.act,
         environment=origin.environment(),
     )
     if outcome.code:
-        raise origin.refusal(outcome.words) or RepositoryError(outcome.words)
+        refusal = origin.refusal(outcome.words)
+        raise fsck.refusal_of_history(outcome.words, own.project) or refusal or RepositoryError(outcome.words)
 
 
 def _tracked_head(own: Repository, branch: str) -> str:
@@ -99,7 +101,7 @@ def _pack(own: Repository, head: str, have: list[str], pack: int) -> int:
     excluded = "".join(f"^{each}\n" for each in _known(own, have))
     outcome = own.git(
         *("pack-objects", "--revs", "--thin", "--delta-base-offset", "--stdout", "--quiet"),
-        seconds=_PACK_SECONDS,
+        seconds=_PACK_SECONDS if excluded else max(_PACK_SECONDS, command.limits().first_fetch),
         stdin=f"{head}\n{excluded}".encode(),
         stdout=pack,
     )

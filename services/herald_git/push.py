@@ -8,7 +8,7 @@ import os
 import re
 from typing import Any
 
-from herald import journal, names, snapshot
+from herald import git_words, journal, names, snapshot
 from herald.bus.oneshot import Call, Method
 from herald.errors import Failed, HeraldError, Invalid
 from herald_git import advertisement, command, prospects, remote, repository
@@ -44,7 +44,7 @@ PUSH = Method(push, {"project": str, "branch": str, "head": str, "expected": str
 
 
 def _push(own: Repository, target: Remote, branch: str, head: str, expected: str) -> dict[str, Any]:
-    own.prepare()
+    own.prepare(head)
     ref = f"refs/heads/{branch}"
     seen = advertisement.ask(own, target, ref)
     if branch == seen.symbolic:
@@ -83,6 +83,7 @@ def _push_with_lease(own: Repository, target: Remote, ref: str, head: str, expec
         return ""
     if flag is None or remote.is_own_fault(outcome.words):
         raise target.refusal(outcome.words) or RepositoryError(outcome.words)
+    journal.info(f"the remote refused the push; git said:\n{git_words.whole(outcome.words)}", project=own.project)
     return _hook_words(outcome.words) or flag
 
 

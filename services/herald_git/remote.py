@@ -5,20 +5,13 @@ import re
 import shlex
 from typing import NamedTuple
 
-from herald import names
+from herald import git_words, journal, names
 from herald.errors import Conflict, Failed, HeraldError, Unavailable
 from herald.snapshot import Project
 from herald_git import command
 
 _FILE_URL = re.compile(r"file://(?:localhost)?(?=/)")
 _HTTPS = re.compile(r"https://(?:[^/@]*@)?([^/:]+)(?::\d+)?/(.+?)(?:\.git)?/?$")
-_IDLE_WORDS = (
-    "hint:",
-    "warning: redirecting",
-    "Warning: Permanently added",
-    "Please make sure you have the correct",
-    "and the repository exists.",
-)
 _KEY = "git_ssh_key"
 _LARGEST_KEY = 1 << 16
 _PASSWORD = re.compile(r"(?<=://)[^/\s@:]*:[^/\s@]*@|(?<=https://)[^/\s@]+@")
@@ -49,6 +42,7 @@ class Remote(NamedTuple):
 
     def refusal(self, words: str) -> HeraldError | None:
         """What these words of git say about the remote; None when they tell of a fault on this side, or of nothing."""
+        journal.info(f"git failed and said:\n{git_words.whole(words)}", project=self.project)
         if is_own_fault(words):
             return None
         for pattern, kind, advice in _REFUSALS:
@@ -90,10 +84,8 @@ def is_own_fault(words: str) -> bool:
 
 
 def spoken(words: str) -> str:
-    """The last lines that git said, without passwords, short enough to be shown."""
-    lines = [line.strip() for line in words.splitlines()]
-    lines = [line for line in lines if line and not line.startswith(_IDLE_WORDS)]
-    return _PASSWORD.sub("", "; ".join(lines[-4:]))[-600:] or "nothing"
+    """What git said, short enough to be shown."""
+    return git_words.telling(words) or "nothing"
 
 
 def _ssh_command() -> str:

@@ -20,7 +20,7 @@ async def propose(mirror: Mirror, project: Project, run: RunFolder, task: Due, e
     """Import the pack of a run, checked, and word the card. Raises Conflict, Failed, Unavailable."""
     if not end.branch.startswith(f"{project.branch_prefix}-"):
         raise Failed(f"the run reports the branch {end.branch!r}, which is not below {project.branch_prefix}")
-    await mirror.import_run(run.run, run.file("pack"), end.head, end.base, _MOST_PACK)
+    await mirror.import_run(run.run, run.file("pack"), end.head, end.base, _MOST_PACK, project.fsck_accept)
     return await word(mirror, project, run.run, task, end)
 
 

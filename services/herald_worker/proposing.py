@@ -76,7 +76,7 @@ class Proposer:
             return None
         run = f"found-{head[:12]}-{uuid.uuid4().hex[:6]}"
         if pack is not None:
-            await mirror.import_run(run, pack, head, base, _MOST_PACK)
+            await mirror.import_run(run, pack, head, base, _MOST_PACK, project.fsck_accept)
         if await mirror.is_ancestor(head, base):
             return None
         end = died("", "")._replace(outcome="ok", head=head, base=base, branch=name)
