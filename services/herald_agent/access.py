@@ -14,12 +14,14 @@ from herald_agent.record import Record
 from herald_agent.repository import Repository, open_own, open_repository
 from herald_agent.stop import StopSignal
 from herald_agent.store import Store
+from herald_agent.takeover import take_over
 from herald_agent.workspace import Workspace
 
 
 class Access(NamedTuple):
     """A workspace for one act, whose lock the caller has."""
 
+    settings: Snapshot
     workspace: Workspace
     record: Record
     confinement: Confinement
@@ -30,7 +32,11 @@ class Access(NamedTuple):
         """Its repository; an own one is made if it is not there. Raises Unusable, Failed, OSError."""
         if self.own is None:
             return open_repository(self.workspace.project, self.git)
-        return open_own(self.own, notes)
+        is_new = not self.own.is_there()
+        repository = open_own(self.own, notes)
+        if is_new:
+            take_over(self.settings, self.own, notes)
+        return repository
 
     def repository_if_there(self) -> Repository | None:
         """Its repository, None while an own one has not been made. Raises Unusable."""
@@ -61,4 +67,4 @@ def access(
     elif not os.path.isdir(workspace.folder):
         name, path = workspace.project.name, workspace.folder
         raise Unusable(f"the folder {path} of {name} is missing; clone the project there")
-    return Access(workspace, record, confinement, git, own)
+    return Access(settings, workspace, record, confinement, git, own)

@@ -5,12 +5,11 @@ them (line endings, filters that do not give back what they got). Those are nobo
 """
 
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
-from herald.errors import Failed
 from herald_agent.git import Git, refused
-from herald_agent.locks import folder
 
 _LONG = 900.0
 _TOGETHER = 64 << 20
@@ -26,7 +25,6 @@ class Change(NamedTuple):
     path: bytes
     kind: str
     mode: str
-    hash: str
     same_mode: bool
     submodule: bool
 
@@ -46,10 +44,11 @@ class Changes(NamedTuple):
         return bool(self.paths) or self.staged
 
 
-def changes(git: Git, *, with_untracked: bool = True, before: Sequence[str] = ()) -> Changes:
+def changes(git: Git, scratch: str, *, with_untracked: bool = True, before: Sequence[str] = ()) -> Changes:
     """What was changed against the index, which is that of the commit that is checked out. Raises Failed, OSError.
 
-    `before` are untracked files, and folders with a slash at their end, that were there before.
+    `before` are untracked files, and folders with a slash at their end, that were there before. `scratch` is a folder
+    for copies that are compared, which a run may write.
     """
     untracked = "all" if with_untracked else "no"
     options = ("-z", "--porcelain=v2", "--no-renames", f"--untracked-files={untracked}", "--ignore-submodules=dirty")
@@ -60,7 +59,7 @@ def changes(git: Git, *, with_untracked: bool = True, before: Sequence[str] = ()
         if each.kind != "?" or not (each.path in files or each.path.startswith(folders))
     ]
     doubtful = [each for each in named if each.kind == "M" and each.same_mode and not each.submodule]
-    same = _as_written(git, [each for each in doubtful if each.mode not in _LINKS])
+    same = _as_written(git, [each for each in doubtful if each.mode not in _LINKS], scratch)
     submodules = [os.fsdecode(each.path) for each in named if each.submodule and each.kind != "D"]
     repositories = [os.fsdecode(each.path) for each in named if each.kind == "?" and each.path.endswith(b"/")]
     paths = [
@@ -85,35 +84,36 @@ def _understood(fields: list[bytes]) -> Iterator[Change]:
     for entry in fields:
         kind, _, rest = entry.partition(b" ")
         if kind == b"?":
-            yield Change(rest, "?", "", "", same_mode=False, submodule=False)
+            yield Change(rest, "?", "", same_mode=False, submodule=False)
         elif kind == b"1":
-            signs, sub, _, index_mode, tree_mode, _, index_hash, path = rest.split(b" ", 7)
+            signs, sub, _, index_mode, tree_mode, _, _, path = rest.split(b" ", 7)
             in_tree = chr(signs[1])
             yield Change(
                 path,
                 in_tree if in_tree != "." else "A",
                 index_mode.decode(),
-                index_hash.decode(),
                 same_mode=index_mode == tree_mode,
                 submodule=sub.startswith(b"S"),
             )
         elif kind == b"u":
-            yield Change(rest.split(b" ", 9)[-1], "M", "", "", same_mode=False, submodule=False)
+            yield Change(rest.split(b" ", 9)[-1], "M", "", same_mode=False, submodule=False)
 
 
-def _as_written(git: Git, candidates: list[Change]) -> set[bytes]:
+def _as_written(git: Git, candidates: list[Change], scratch: str) -> set[bytes]:
     """Those whose bytes are what a checkout writes there."""
+    if not candidates:
+        return set()
     sizes: list[int] = git.inside(lambda: [_size(git.folder, each.path) for each in candidates])
     same: set[bytes] = set()
-    group: list[Change] = []
+    group: list[bytes] = []
     total = 0
     for change, size in zip(candidates, sizes, strict=True):
-        group.append(change)
+        group.append(change.path)
         total += size
         if total >= _TOGETHER:
-            same |= _compared(git, group)
+            same |= _compared(git, group, scratch)
             group, total = [], 0
-    return same | _compared(git, group)
+    return same | _compared(git, group, scratch)
 
 
 def _size(place: str, path: bytes) -> int:
@@ -123,50 +123,40 @@ def _size(place: str, path: bytes) -> int:
         return 0
 
 
-def _compared(git: Git, group: list[Change]) -> set[bytes]:
+def _compared(git: Git, group: list[bytes], scratch: str) -> set[bytes]:
+    """Have git write them elsewhere, and compare."""
     if not group:
         return set()
-    path = os.path.join(folder("tmp"), f"comparing-{os.getpid()}")
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    beside = os.path.join(scratch, f".herald-compared-{os.getpid()}")
+    given = b"".join(path + b"\0" for path in group)
     try:
-        os.unlink(path)
-        given = b"".join(each.hash.encode() + b" " + each.path + b"\0" for each in group)
-        output = git.attempt("cat-file", "--batch", "--filters", "-z", given=given, stdout=fd, deadline=_LONG)
+        git.inside(lambda: os.makedirs(beside, 0o700, exist_ok=True))
+        arguments = ("checkout-index", "-z", "--stdin", "--quiet", f"--prefix={beside}/")
+        output = git.attempt(*arguments, given=given, deadline=_LONG)
         if output.code != 0:
-            raise refused("cat-file", output)
-        paths = [each.path for each in group]
-        numbers: list[int] = git.inside(lambda: _equal(git.folder, fd, paths))
+            raise refused("checkout-index", output)
+        numbers: list[int] = git.inside(lambda: _equal(git.folder, beside, group))
     finally:
-        os.close(fd)
-    return {paths[number] for number in numbers}
+        git.unstoppable().inside(lambda: shutil.rmtree(beside, ignore_errors=True))
+    return {group[number] for number in numbers}
 
 
-def _equal(place: str, fd: int, paths: list[bytes]) -> list[int]:
-    """In the child: which of the files hold what git wrote for them."""
-    os.lseek(fd, 0, os.SEEK_SET)
-    found = []
-    with open(fd, "rb", closefd=False) as written:
-        for number, path in enumerate(paths):
-            header = written.readline().split()
-            if len(header) != 3:
-                raise Failed("git cat-file answered in a form that is not known")
-            if _holds(os.path.join(os.fsencode(place), path), written, int(header[2])):
-                found.append(number)
-            written.read(1)
-    return found
+def _equal(place: str, other: str, paths: list[bytes]) -> list[int]:
+    """In the child: which of the files are equal in two folders."""
+    roots = (os.fsencode(place), os.fsencode(other))
+    return [n for n, path in enumerate(paths) if _are_equal(*(os.path.join(root, path) for root in roots))]
 
 
-def _holds(path: bytes, written: BinaryIO, size: int) -> bool:
-    """Whether a file holds the next bytes; they are read in any case."""
-    end = written.tell() + size
+def _are_equal(one: bytes, other: bytes) -> bool:
     try:
-        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            left, same = size, os.fstat(file.fileno()).st_size == size
-            while same and left:
-                piece = file.read(min(left, _PIECE))
-                same = bool(piece) and piece == written.read(len(piece))
-                left -= len(piece)
+        with _opened(one) as first, _opened(other) as second:
+            while (piece := first.read(_PIECE)) == second.read(_PIECE):
+                if not piece:
+                    return True
     except OSError:
-        same = False
-    written.seek(end)
-    return same
+        pass
+    return False
+
+
+def _opened(path: bytes) -> BinaryIO:
+    return open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb")

@@ -24,20 +24,20 @@ class Git:
     ) -> None:
         self.folder = folder
         self._environment = environment
-        self._stop = stop
+        self.stop = stop
         self._confine = confine
 
     def at(self, folder: str) -> "Git":
         """The same in another folder."""
-        return Git(folder, self._environment, self._stop, self._confine)
+        return Git(folder, self._environment, self.stop, self._confine)
 
     def with_variables(self, **variables: str) -> "Git":
         """The same with more in its environment."""
-        return Git(self.folder, {**self._environment, **variables}, self._stop, self._confine)
+        return Git(self.folder, {**self._environment, **variables}, self.stop, self._confine)
 
     def inside(self, act: Callable[[], Any], deadline: float = 300.0) -> Any:
         """An act of Herald's own on these files, confined as git is. Raises as `inside.inside` does."""
-        return inside(self._confine, act, stop=self._stop, deadline=deadline)
+        return inside(self._confine, act, stop=self.stop, deadline=deadline)
 
     def unstoppable(self) -> "Git":
         """The same, for what must be finished although the unit was told to stop."""
@@ -61,7 +61,7 @@ class Git:
                 stdin=stdin,
                 stdout=stdout,
                 deadline=deadline,
-                stop=self._stop,
+                stop=self.stop,
                 confine=self._confine,
             )
         except process.TimedOut:

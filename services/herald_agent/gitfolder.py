@@ -89,7 +89,7 @@ def seal(git: Git, workspace: Workspace, tips: list[str], upstream: Upstream, ma
     """
     there = lay(git, workspace, upstream, making)
     if git.inside(lambda: is_there(workspace)):
-        _bring(git, there, _heads(git), tips, notes)
+        bring(git, there, heads_of(git), tips, notes)
     git.inside(lambda: _exchange(workspace.folder))
     git.inside(lambda: process.remove_tree(os.path.join(workspace.folder, _OLD)))
 
@@ -110,19 +110,19 @@ def _lay(place: str, making: Making) -> None:
             file.write(text)
 
 
-def _heads(git: Git) -> dict[str, str]:
-    """The branches that the old folder names. What git there says is no more than a claim."""
+def heads_of(git: Git, prefix: str = "") -> dict[str, str]:
+    """The branches that a folder names, those that begin with a prefix. What git there says is no more than a claim."""
     output = git.attempt("for-each-ref", "--format=%(objectname) %(refname)", "refs/heads/", deadline=_LONG)
     found = {}
     for line in output.out.decode("utf-8", "replace").splitlines()[:_MOST_BRANCHES]:
         head, _, name = line.partition(" ")
         branch = name.removeprefix("refs/heads/")
-        if check_hash(head) and check_branch(branch):
+        if check_hash(head) and check_branch(branch) and branch.startswith(prefix):
             found[branch] = head
     return found
 
 
-def _bring(old: Git, new: Git, heads: dict[str, str], tips: list[str], notes: list[str]) -> None:
+def bring(old: Git, new: Git, heads: dict[str, str], tips: list[str], notes: list[str]) -> None:
     """Take branches over: all at once, or, where something is missing, each that is whole by itself."""
     if not heads or _take(old, new, heads, tips):
         return

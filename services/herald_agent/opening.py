@@ -10,7 +10,7 @@ from typing import NamedTuple, NoReturn
 
 from herald import journal
 from herald.errors import Failed
-from herald_agent import settlement, tree
+from herald_agent import copies, settlement, tree
 from herald_agent.changes import changes
 from herald_agent.git import Git, refused
 from herald_agent.inside import Unusable
@@ -56,6 +56,8 @@ class OpenWorkspace:
             start = own.git.head_of(going.branch) or going.base
             moved = own.check_out(start, going.branch)
             self._tell_of_moved(moved)
+            copies.copy_files(own, self.notes)
+            copies.name_what_is_left_behind(own, self.notes)
             strangers = tree.untracked(own.git)
             own.exclude(tree.patterns_of(strangers))
             self._tell_of_strangers(strangers)
@@ -117,7 +119,7 @@ class OpenWorkspace:
             cut_off = repository.git.inside(lambda: settlement.clear_locks(repository.git_folder, going.branch))
             if ready:
                 uncommitted = settlement.take_in_place(
-                    *(repository.git, repository.git_folder, going, notes, self._record.before),
+                    *(repository.git, repository.git_folder, going, notes, self._workspace.home, self._record.before),
                     auto_commit=auto_commit,
                 )
             if not uncommitted:
@@ -156,7 +158,7 @@ class OpenWorkspace:
             notes.append(f"What the agent committed on {going.branch} is damaged and was not taken.")
         try:
             own.look(head or going.base if auto_commit else going.base, going.branch)
-            found = changes(own.git)
+            found = changes(own.git, own.workspace.home)
             settlement.name_what_is_left_out(found, notes)
             if auto_commit and on_branch:
                 settlement.commit(own.git, going, head or going.base, found)
@@ -270,7 +272,7 @@ def _plan(workspace: Workspace, repository: Repository, record: Record, wanted: 
     ours = not head or branch == record.continued(wanted.branch, wanted.base)
     going = _going(workspace, wanted, branch, wanted.base, created=not head, ours=ours)
     if repository.own is None:
-        going = going._replace(back=_back(repository))
+        going = going._replace(back=_back(repository, workspace))
     return going, False
 
 
@@ -294,13 +296,13 @@ def _is_there_still(repository: Repository, left: Uncommitted) -> bool:
     )
 
 
-def _back(repository: Repository) -> str:
+def _back(repository: Repository, workspace: Workspace) -> str:
     """What is checked out in the project's folder. Raises Unusable when it cannot be left and put back."""
     git: Git = repository.git
     if not git.commit_of("HEAD"):
         raise Unusable(f"{repository.folder} has no commit checked out; make a first commit there")
     check_rest(repository.folder, repository.git_folder)
-    if changes(git, with_untracked=False):
+    if changes(git, workspace.home, with_untracked=False):
         raise Unusable(
             f"{repository.folder} has uncommitted changes; commit or stash them there, or say `!stash`, which puts"
             " them aside, or `!own`, after which the agent works in a clone of its own; then send the task again"

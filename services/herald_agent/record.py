@@ -58,6 +58,8 @@ class Record:
         """Untracked files in a person's folder from before the run; a folder of such files ends with a slash."""
         self.told: list[str] = []
         """Kinds of things that are said once for a workspace."""
+        self.copied: dict[str, str] = {}
+        """Digests of the files that were copied from the project's folder."""
         self._unfinished: dict[str, list[str]] = {}
         for name in os.listdir(records):
             if name.startswith(f".{workspace}.json."):  # a kill came while it was written
@@ -74,6 +76,7 @@ class Record:
             self.excluded = str(body.get("excluded", ""))
             self.before = [str(each) for each in body.get("before", [])]
             self.told = [str(each) for each in body.get("told", [])]
+            self.copied = {str(path): str(digest) for path, digest in body.get("copied", {}).items()}
         except FileNotFoundError:
             return
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
@@ -119,7 +122,7 @@ class Record:
     def clear(self) -> None:
         """Note that the workspace is made anew."""
         self.going, self.uncommitted, self.excluded, self.before = None, None, "", []
-        self._unfinished = {}
+        self._unfinished, self.told, self.copied = {}, [], {}
         self.write()
         self.set_unready()
         durable.with_no_trace(self.index)
@@ -133,7 +136,8 @@ class Record:
         """Put it on the disk. Raises OSError."""
         for asked in list(self._unfinished)[:-_MOST_UNFINISHED]:
             del self._unfinished[asked]
-        if not (self.going or self._unfinished or self.uncommitted or self.excluded or self.before or self.told):
+        kept = (self._unfinished, self.uncommitted, self.excluded, self.before, self.told, self.copied)
+        if self.going is None and not any(kept):
             durable.with_no_trace(self._path)
             return
         body = {
@@ -143,6 +147,7 @@ class Record:
             "excluded": self.excluded,
             "before": self.before,
             "told": self.told,
+            "copied": self.copied,
         }
         durable.write_atomic(self._path, json.dumps(body, indent=1).encode(), 0o600)
 

@@ -124,19 +124,19 @@ def result(git: Git, going: Going, notes: list[str], *, uncommitted: bool) -> Le
 
 
 def take_in_place(
-    git: Git, git_folder: str, going: Going, notes: list[str], before: list[str], *, auto_commit: bool
+    git: Git, git_folder: str, going: Going, notes: list[str], scratch: str, before: list[str], *, auto_commit: bool
 ) -> bool:
     """Take what is in a person's folder but for what was untracked there `before`; returns whether uncommitted changes
     have to stay."""
     try:
         end = end_of(git, git_folder, going, notes)
         if not end.on_branch:
-            return bool(changes(git, with_untracked=False))
+            return bool(changes(git, scratch, with_untracked=False))
         if not auto_commit:
             if end.head != going.base:
                 git("reset", "--quiet", "--soft", going.base)
-            return bool(changes(git, before=before))
-        found = changes(git, before=before)
+            return bool(changes(git, scratch, before=before))
+        found = changes(git, scratch, before=before)
         name_what_is_left_out(found, notes)
         commit(git, going, end.head, found)
     except Failed as error:

@@ -5,7 +5,8 @@ from herald_worker import confined_git
 from herald_worker.mirror import Mirror
 
 _NEAR = 64
-_MOST = 1_000_000
+_MOST = 300_000
+"""Their list must stay below what is read of git at once."""
 
 
 async def ancestors(mirror: Mirror, head: str) -> list[str]:
