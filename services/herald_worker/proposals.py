@@ -274,6 +274,15 @@ def open_of(connection: sqlite3.Connection, workspace: str) -> sqlite3.Row | Non
     return row
 
 
+def open_card(connection: sqlite3.Connection, project: str, branch: str, head: str) -> str:
+    """The number of the open card of this very commit; empty if there is none."""
+    row = connection.execute(
+        "SELECT id FROM proposals WHERE project = ? AND branch = ? AND head = ? AND state = 'open' LIMIT 1",
+        (project, branch, head),
+    ).fetchone()
+    return "" if row is None else str(row["id"])
+
+
 def proposed(connection: sqlite3.Connection, project: str, branch: str, head: str) -> bool:
     """Whether somebody was asked about this very commit already and that is not over by expiry or refusal."""
     return (

@@ -98,7 +98,7 @@ def settle(connection: sqlite3.Connection, settlement: Settlement) -> bool:
         connection.execute("UPDATE tasks SET branch = ? WHERE id = ?", (end.branch, settlement.task))
     if end.base and end.head and end.outcome not in ("workspace", "incomplete"):
         # It came so far that it took the base; which one is not its say.
-        workspaces.note(connection, row["workspace"], row["project"], row["base"])
+        workspaces.note(connection, row["workspace"], settlement.project, row["base"])
     elif end.outcome in ("workspace", "incomplete"):
         workspaces.forget(connection, row["workspace"])
     thread = _Thread(connection, settlement, row)
