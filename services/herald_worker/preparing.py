@@ -26,6 +26,9 @@ from herald_worker.mirror import Mirror
 _DEADLINE = 1100.0
 """Seconds for the agent's unit, which takes and checks out the whole repository."""
 
+_PATIENCE = 60.0
+"""Seconds for which whoever needs a workspace that is being prepared waits."""
+
 _FIRST, _LONGEST = 5.0, 600.0
 """Seconds between two tries to prepare in the background."""
 
@@ -74,10 +77,15 @@ class Preparer:
     async def held(self, name: str) -> AsyncIterator[None]:
         """Nobody prepares a workspace meanwhile, and no run that needs it prepared begins. Raises Busy."""
         turn = self._turns.setdefault(name, asyncio.Lock())
-        if turn.locked():
-            raise Busy(f"the workspace {name} is being prepared or reset right now; try again when that is done")
-        async with turn:
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await turn.acquire()
+        except TimeoutError:
+            raise Busy(f"the workspace {name} is still being prepared or reset; try again later") from None
+        try:
             yield
+        finally:
+            turn.release()
 
     async def prepare(self, project: Project, name: str, fetched: Fetched | None = None) -> None:
         """Bring a workspace up to the remote's default branch, unless it has been. Raises HeraldError."""

@@ -140,9 +140,11 @@ def move(
     *,
     edit: str = "",
     answers: str = "",
+    actions: tuple[str, ...] = (),
 ) -> None:
     """Move a proposal to its next state. `edit` takes the place of the card's first line, or, when it is open again,
-    is added to the card; with `answers` it is also the last answer to that message."""
+    is added to the card; with `answers` it is also the last answer to that message. `actions` are commands that the
+    card then offers."""
     ended = clock.now() if state in ENDED else None
     connection.execute(
         "UPDATE proposals SET state = ?, reason = ?, ended_at = ?, not_before = NULL WHERE id = ?",
@@ -176,6 +178,7 @@ def move(
                 task=row["task"],
                 proposal=str(proposal),
                 votable=state == "open",
+                actions=actions,
             ),
         )
 

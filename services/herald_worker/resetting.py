@@ -48,19 +48,19 @@ class Resetter:
         self._database = database
         self._preparer = preparer
         self._agent = client.peer(Agent, _DEADLINE)
-        self._turns: dict[str, asyncio.Lock] = {}
 
     async def survey(self, project: Project) -> Surveyed:
         """How much there is, and what nobody else has. Raises Busy, Unavailable."""
-        await self._demand_idle(project)
         made, problem = None, ""
         branches: list[UnpushedBranch] = []
-        try:
-            async with self._held(project) as held:
-                branches = [await self._shown(project, each) for each in held.branches]
-            made = await self._agent.Survey(project=project.name, workspace=project.name)
-        except (Conflict, Failed) as error:
-            problem = error.message
+        async with self._preparer.held(project.name):
+            await self._demand_idle(project)
+            try:
+                async with self._held(project) as held:
+                    branches = [await self._shown(project, each) for each in held.branches]
+                made = await self._agent.Survey(project=project.name, workspace=project.name)
+            except (Conflict, Failed) as error:
+                problem = error.message
         return Surveyed(
             project=project.name,
             folder=project.path if project.workspace == "path" else "",
@@ -94,8 +94,9 @@ class Resetter:
 
     async def stash(self, project: Project) -> Stashed:
         """Put aside what is uncommitted in a person's folder. Raises HeraldError."""
-        await self._demand_idle(project)
-        stashed = await self._agent.Stash(project=project.name, workspace=project.name)
+        async with self._preparer.held(project.name):
+            await self._demand_idle(project)
+            stashed = await self._agent.Stash(project=project.name, workspace=project.name)
         return Stashed(stashed=stashed["stashed"])
 
     async def tidy(self) -> None:
@@ -126,26 +127,25 @@ class Resetter:
 
     @contextlib.asynccontextmanager
     async def _held(self, project: Project) -> AsyncIterator[_Held]:
-        """What the workspace holds that is not pushed; the pack is gone afterwards. Raises HeraldError."""
+        """What the workspace, which is held, has that is not pushed; the pack is gone afterwards. Raises HeraldError."""
         mirror = Mirror(project.name)
         folder = os.path.join(names.state_folder(names.WORKER), "resetting")
         os.makedirs(folder, mode=0o700, exist_ok=True)
         pack = os.path.join(folder, f"{project.name}.pack")
-        async with self._turns.setdefault(project.name, asyncio.Lock()):
+        try:
+            have = await kept.have_of(mirror)
+            fd = os.open(pack, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             try:
-                have = await kept.have_of(mirror)
-                fd = os.open(pack, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-                try:
-                    prepared = await self._agent.Prepare(
-                        project=project.name, workspace=project.name, have=have, pack=FileDescriptor(fd)
-                    )
-                finally:
-                    os.close(fd)
-                pushed = await self._database.read(lambda connection: _pushed(connection, project.name))
-                found = await kept.unpushed(mirror, pack, prepared["branches"], pushed)
-                yield _Held(found, pack, have)
+                prepared = await self._agent.Prepare(
+                    project=project.name, workspace=project.name, have=have, pack=FileDescriptor(fd)
+                )
             finally:
-                with_no_trace(pack)
+                os.close(fd)
+            pushed = await self._database.read(lambda connection: _pushed(connection, project.name))
+            found = await kept.unpushed(mirror, pack, prepared["branches"], pushed)
+            yield _Held(found, pack, have)
+        finally:
+            with_no_trace(pack)
 
     async def _shown(self, project: Project, branch: Unpushed) -> UnpushedBranch:
         card = await self._database.read(

@@ -3,6 +3,7 @@
 Nothing is kept in memory: what a button does is in its custom id, so those from before a restart work, too.
 """
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -18,6 +19,10 @@ _PREFIX = "herald"
 _VOTES = {"approve": "\U0001f44d", "reject": "\U0001f44e"}
 _UNKNOWN = "This button is of another version of Herald; say it as a command."
 
+_OLD_LIST = "This list is more than an hour old. Say !reset again to see what is there now."
+_FRESH = 3600.0
+"""Seconds for which a list may be acted on by its button."""
+
 Confirm = Callable[[str, str], Awaitable[str]]
 """Lets a late message (its id) be acted on, as this person says; returns a line for the one who pressed. Raises
 HeraldError."""
@@ -31,6 +36,11 @@ def vote_id(proposal: str, choice: str) -> str:
 def cancel_id(task: str) -> str:
     """The custom id of the button under a task's progress."""
     return f"{_PREFIX}:cancel:{task}"
+
+
+def command_id(command: str) -> str:
+    """The custom id of a button that says a command, given without its exclamation mark."""
+    return f"{_PREFIX}:do:{command}"
 
 
 def late_id(message: str) -> str:
@@ -68,6 +78,10 @@ class Buttons:
                 await self._say(interaction, _VOTES[choice], proposal=proposal)
             case ["cancel", task]:
                 await self._say(interaction, "!cancel --running", task=task)
+            case ["do", command] if command.endswith(" --yes") and _is_old(interaction):
+                await interactions.say(interaction, _OLD_LIST)
+            case ["do", command]:
+                await self._say(interaction, f"!{command}")
             case ["late", message]:
                 try:
                     line = await self._confirm(message, interactions.author_of(interaction))
@@ -90,3 +104,9 @@ class Buttons:
             replies_to=task,
         )
         await interactions.take(self._inbox, self._deferred, interaction, message)
+
+
+def _is_old(interaction: discord.Interaction) -> bool:
+    """Whether the message with the button was posted too long ago to be confirmed."""
+    message = interaction.message
+    return message is not None and time.time() - message.created_at.timestamp() > _FRESH
