@@ -76,12 +76,12 @@ class Resetter:
     async def reset(self, key: str, project: Project, author: Author) -> WorkspaceReset:
         """Keep what is unpushed, then clear the workspace. The same key again: the answer of before. Raises
         HeraldError."""
-        done = await self._database.read(lambda connection: _answer_of(connection, key))
-        if done is not None:
-            return done
         name = project.name
         try:
             async with self._preparer.held(name):
+                done = await self._database.read(lambda connection: _answer_of(connection, key))
+                if done is not None:
+                    return done
                 await self._database.write(lambda connection: _take(connection, name))
                 answer = await self._reset(project)
                 await self._database.write(lambda connection: _record(connection, key, author, answer))
@@ -127,7 +127,7 @@ class Resetter:
 
     @contextlib.asynccontextmanager
     async def _held(self, project: Project) -> AsyncIterator[_Held]:
-        """What the workspace, which is held, has that is not pushed; the pack is gone afterwards. Raises HeraldError."""
+        """What the workspace has that is not pushed; the pack is gone afterwards. Raises HeraldError."""
         mirror = Mirror(project.name)
         folder = os.path.join(names.state_folder(names.WORKER), "resetting")
         os.makedirs(folder, mode=0o700, exist_ok=True)

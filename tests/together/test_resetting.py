@@ -41,6 +41,10 @@ def reset(key: str = "") -> dict[str, Any]:
     return blocking.call("worker", "Reset", parameters, deadline=60.0)
 
 
+def stash() -> dict[str, Any]:
+    return blocking.call("worker", "Stash", {"project": "sample"}, deadline=60.0)
+
+
 def unproposed(site: Site, herald: Herald) -> tuple[str, str]:
     """A branch of the agent that nobody proposed, in the workspace alone."""
     assert herald.ended(herald.enqueue("say hello")) == "done"
@@ -67,7 +71,7 @@ def test_a_survey_tells_size_and_what_is_not_pushed_and_changes_nothing(tmp_path
         assert found["untracked"] == 1
         assert sorted(found["branches"], key=lambda each: str(each["branch"])) == [
             {"branch": card["branch"], "head": card["head"], "commits": 1, "proposal": card["id"]},
-            {"branch": branch, "head": head, "commits": 1, "proposal": ""},
+            {"branch": branch, "head": head, "commits": 2, "proposal": ""},
         ]
         assert kept(site) == {}
 
@@ -119,7 +123,7 @@ def test_while_a_task_runs_nothing_is_cleared_and_the_answer_says_what_ends_it(t
         herald = site.start()
         task = herald.enqueue("sleep 60")
         site.events.wait("task.running", task)
-        for call in (survey, reset, lambda: blocking.call("worker", "Stash", {"project": "sample"})):
+        for call in (survey, reset, stash):
             with pytest.raises(Busy, match="!cancel --running"):
                 call()
         herald.call("worker", "Cancel", task=task, running=True)
@@ -136,7 +140,7 @@ def test_killed_between_keeping_and_clearing_nothing_is_lost_and_the_reset_is_ma
         (workspace(site) / "result.bin").write_bytes(b"x")
         herald.idle()
         # The agent's unit is stopped as soon as it is asked to clear: until then the worker has kept everything.
-        with blocking_reset(herald) as killed:
+        with UnderWay(herald) as killed:
             killed.wait(lambda: kept(site) == {branch: head})
         assert kept(site) == {branch: head}
         site.events.wait_until(lambda: herald.pids("worker"), "the worker is there again")
@@ -147,14 +151,14 @@ def test_killed_between_keeping_and_clearing_nothing_is_lost_and_the_reset_is_ma
         herald.finish()
 
 
-class blocking_reset:
+class UnderWay:
     """A reset under way, whose worker is killed when a condition holds."""
 
     def __init__(self, herald: Herald) -> None:
         self._herald = herald
         self._child = 0
 
-    def __enter__(self) -> "blocking_reset":
+    def __enter__(self) -> "UnderWay":
         self._child = os.fork()
         if self._child == 0:
             try:
@@ -199,11 +203,11 @@ def test_stashing_puts_aside_exactly_the_dirty_files_and_the_task_goes_on(tmp_pa
         (site.clone / "new.txt").write_text("untracked\n")
         (site.clone / "result.bin").write_text("ignored\n")
         assert herald.ended(herald.enqueue("create hello.txt: hi")) == "failed"
-        assert blocking.call("worker", "Stash", {"project": "sample"}, deadline=60.0) == {"stashed": True}
+        assert stash() == {"stashed": True}
 
         assert git(site.clone, "stash", "show", "--include-untracked", "--name-only").split() == ["new.txt", "own.txt"]
         assert git(site.clone, "status", "--porcelain", "--ignored") == "!! result.bin"
-        assert blocking.call("worker", "Stash", {"project": "sample"}, deadline=60.0) == {"stashed": False}
+        assert stash() == {"stashed": False}
         assert herald.ended(herald.enqueue("create hello.txt: hi")) == "done"
         herald.finish(None)
 
@@ -212,7 +216,7 @@ def test_an_own_workspace_has_nothing_to_stash(tmp_path: Path) -> None:
     with Site(tmp_path) as site:
         site.start()
         with pytest.raises(Conflict, match="!reset"):
-            blocking.call("worker", "Stash", {"project": "sample"}, deadline=60.0)
+            stash()
 
 
 @pytest.mark.parametrize(("role", "may_look"), [("reader", True), ("operator", True), (None, False)])
@@ -244,11 +248,11 @@ def test_after_own_the_folder_stays_as_it_is_and_the_next_task_has_a_clone_of_it
         (site.clone / "README.md").write_text("changed\n")
         before, text = tree_of(site.clone), file.read_text()
         herald.say("create hello.txt: hi", "!own")
-        wait_for(lambda: "clone of its own" in herald.stdout, f"the answer\n{herald.stdout}")
+        wait_for(lambda: "From now on" in herald.stdout, f"the answer\n{herald.stdout}")
         herald.say("create hello.txt: hi", "+1")
         herald.finish(None)
 
-        assert file.read_text() == text.replace('"path"\n', "own\n").replace("path: own", "path: own")
+        assert file.read_text() == text.replace('workspace: "path"', "workspace: own")
         assert tree_of(site.clone) == before
         ((_, head),) = site.pushed().items()
         assert git(site.remote.path, "show", f"{head}:hello.txt") == "hi"

@@ -35,7 +35,7 @@ class Place:
         self.pack.write_bytes(repositories.pack(self.workspace, head, self.base))
         return head
 
-    def unpushed(self, pushed: dict[str, str] | None = None, **heads: str) -> list[Unpushed]:
+    def unpushed(self, heads: dict[str, str], pushed: dict[str, str] | None = None) -> list[Unpushed]:
         branches = [Branch(name=name, head=head) for name, head in heads.items()]
         return asyncio.run(kept.unpushed(Mirror("sample"), str(self.pack), branches, pushed or {}))
 
@@ -61,9 +61,9 @@ def test_only_commits_that_no_remote_has_are_unpushed_and_counted_without_being_
     first = place.commit("1")
     head = place.commit("2")
 
-    assert place.unpushed(**{BRANCH: head, "agent/sample-0": place.base}) == [Unpushed(BRANCH, head, 2)]
-    assert place.unpushed({BRANCH: first}, **{BRANCH: head}) == [Unpushed(BRANCH, head, 1)]
-    assert place.unpushed({BRANCH: head}, **{BRANCH: head}) == []
+    assert place.unpushed({BRANCH: head, "agent/sample-0": place.base}) == [Unpushed(BRANCH, head, 2)]
+    assert place.unpushed({BRANCH: head}, {BRANCH: first}) == [Unpushed(BRANCH, head, 1)]
+    assert place.unpushed({BRANCH: head}, {BRANCH: head}) == []
     assert not asyncio.run(Mirror("sample").has(head))
 
 
