@@ -15,7 +15,7 @@ _DEADLINE = 150.0
 _GIT_DEADLINE = 300.0
 
 # Of the clone nothing but the branch is touched: no FETCH_HEAD, no tags, no submodules, nothing tidied up.
-_QUIETLY = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--no-recurse-submodules")
+_ALONE = ("--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--no-recurse-submodules")
 
 
 def fetch(arguments: Namespace) -> int:
@@ -33,7 +33,7 @@ def fetch(arguments: Namespace) -> int:
         bundle = os.path.join(place, "card.bundle")
         card = _written(arguments.card, bundle)
         ref = card["ref"]
-        _git(folder, "fetch", *_QUIETLY, bundle, f"{ref}:{ref}")
+        _git(folder, "fetch", *_ALONE, bundle, f"{ref}:{ref}")
     if arguments.json:
         print_json(card)
         return 0
@@ -84,6 +84,8 @@ def _git(folder: str, *arguments: str) -> None:
         raise NotFound(f"{Path(folder).resolve()} is not a git clone; go to yours, or name it with --into")
     if "prerequisite commits" in words:
         raise Conflict("this clone lacks commits that the card builds on; run `git fetch` in it, then try again")
+    if "checked out" in words:
+        raise Conflict(f"that branch is checked out in this clone; switch to another one, then try again ({words})")
     if "non-fast-forward" in words or "rejected" in words:
         raise Conflict(f"this clone has another branch of that name; rename or delete it, then try again ({words})")
     raise Failed(f"git {arguments[0]}: {words or done.returncode}")

@@ -252,7 +252,7 @@ def test_after_own_the_folder_stays_as_it_is_and_the_next_task_has_a_clone_of_it
         herald.say("create hello.txt: hi", "+1")
         herald.finish(None)
 
-        assert file.read_text() == text.replace('workspace: "path"', "workspace: own")
+        assert file.read_text() == text.replace('workspace: "path"', 'workspace: "own"')
         assert tree_of(site.clone) == before
         ((_, head),) = site.pushed().items()
         assert git(site.remote.path, "show", f"{head}:hello.txt") == "hi"

@@ -14,6 +14,7 @@ from herald.snapshot import Current
 from herald_gateway.chat import Inbox, Message
 from herald_gateway.discord_chat import interactions
 from herald_gateway.discord_chat.interactions import Deferred
+from herald_gateway.discord_chat.late import said_at
 
 _PREFIX = "herald"
 _VOTES = {"approve": "\U0001f44d", "reject": "\U0001f44e"}
@@ -78,7 +79,7 @@ class Buttons:
                 await self._say(interaction, _VOTES[choice], proposal=proposal)
             case ["cancel", task]:
                 await self._say(interaction, "!cancel --running", task=task)
-            case ["do", command] if command.endswith(" --yes") and _is_old(interaction):
+            case ["do", command] if command.endswith(" --yes") and is_old(_message_of(interaction)):
                 await interactions.say(interaction, _OLD_LIST)
             case ["do", command]:
                 await self._say(interaction, f"!{command}")
@@ -106,7 +107,11 @@ class Buttons:
         await interactions.take(self._inbox, self._deferred, interaction, message)
 
 
-def _is_old(interaction: discord.Interaction) -> bool:
-    """Whether the message with the button was posted too long ago to be confirmed."""
-    message = interaction.message
-    return message is not None and time.time() - message.created_at.timestamp() > _FRESH
+def is_old(message: int) -> bool:
+    """Whether the message with a button was posted too long ago for what it lists to be acted on."""
+    return time.time() - said_at(message) > _FRESH
+
+
+def _message_of(interaction: discord.Interaction) -> int:
+    """The message with the button; 0, which is old, where Discord does not say it."""
+    return interaction.message.id if interaction.message is not None else 0
