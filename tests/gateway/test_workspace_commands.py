@@ -1,7 +1,6 @@
 """`!reset`, `!stash`, `!own`: what they say, and the buttons that say them."""
 
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -93,12 +92,12 @@ def test_own_where_it_is_so_already_or_the_file_is_wrong_says_so(chat: Bus) -> N
 
 
 @pytest.fixture
-def dirty(herald: Herald) -> Iterator[tuple[Herald, Message]]:
+def dirty(herald: Herald) -> tuple[Herald, Message]:
     """The notice of a task that a dirty folder stopped."""
     herald.start()
     actions = ["stash demo", "own demo", "launch demo"]
     herald.post("Task 7 failed (workspace): say `!stash` or `!own`", "run-7-notice", "notice", actions=actions)
-    yield herald, herald.posted(herald.demo, "Task 7 failed")
+    return herald, herald.posted(herald.demo, "Task 7 failed")
 
 
 def press(herald: Herald, user: str, message: Message, custom_id: str) -> str:

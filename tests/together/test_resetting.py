@@ -212,6 +212,24 @@ def test_stashing_puts_aside_exactly_the_dirty_files_and_the_task_goes_on(tmp_pa
         herald.finish(None)
 
 
+def test_after_a_discard_ignored_files_stay_and_the_card_says_what_clears_them(tmp_path: Path) -> None:
+    with Site(tmp_path) as site:
+        herald = site.start()
+        herald.say("create .gitignore: *.bin")
+        site.events.wait("proposal.open")
+        herald.idle()
+        (workspace(site) / "result.bin").write_bytes(b"x")
+        (workspace(site) / ".git" / "info" / "exclude").write_text("*.bin\n")
+        herald.say("-1")
+        herald.finish()
+
+        assert "stays in the workspace (1 file or folder); `!reset` clears it." in herald.stdout
+        assert (workspace(site) / "result.bin").exists()
+        with sqlite3.connect(site.state / "gateway" / "gateway.sqlite") as database:
+            rows = database.execute("SELECT actions FROM posts WHERE actions <> ''").fetchall()
+        assert rows == [("reset sample",)]
+
+
 def test_an_own_workspace_has_nothing_to_stash(tmp_path: Path) -> None:
     with Site(tmp_path) as site:
         site.start()

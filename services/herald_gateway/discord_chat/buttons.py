@@ -39,11 +39,6 @@ def cancel_id(task: str) -> str:
     return f"{_PREFIX}:cancel:{task}"
 
 
-def command_id(command: str) -> str:
-    """The custom id of a button that says a command, given without its exclamation mark."""
-    return f"{_PREFIX}:do:{command}"
-
-
 def late_id(message: str) -> str:
     """The custom id of the button under the question about a late message."""
     return f"{_PREFIX}:late:{message}"
