@@ -1,14 +1,18 @@
 """`!reset`, `!stash`, `!own`: what they say, and the buttons that say them."""
 
 import time
+import warnings
 
 import pytest
 
 from herald import names, snapshot
-from herald_gateway.discord_chat.buttons import is_old
 from tests.discord.herald import Herald
 from tests.fake_discord.things import Message
 from tests.gateway.running import SURVEYED, Bus, reply_to, say
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # discord.py's voice part imports audioop
+    from herald_gateway.discord_chat.buttons import is_old
 
 DAY = 24 * 3600.0
 COMPILED = {"applied": True, "changed": True, "generation": 5, "problems": [], "notices": []}
