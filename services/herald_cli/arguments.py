@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from herald import __version__
 from herald.bus.limits import DEADLINE
-from herald_cli import chat, configuration, discord_check, fetch, overview, proposals, tasks, wire, workspaces
+from herald_cli import chat, configuration, discord_check, overview, proposals, tasks, wire, workspaces
 
 Handler = Callable[[argparse.Namespace], int]
 Adder = Callable[..., argparse.ArgumentParser]
@@ -70,8 +70,13 @@ def _add_workspaces(add: Adder) -> None:
     for command in (cleared, stashed, own):
         command.add_argument("given", metavar="PROJECT", nargs="?", help="may be left out when there is just one")
         command.add_argument("--project", metavar="PROJECT", help="the same")
-    brought = _add(add, "fetch", fetch.fetch, "bring a card's commits into the clone you are in, as its branch")
-    brought.add_argument("card", metavar="CARD", help="its id, as `heraldctl proposals` shows it")
+    brought = _add(add, "fetch", _fetch, "bring a card's commits into the clone you are in, as its branch")
+    brought.add_argument(
+        "card", metavar="CARD", help="its id, as `heraldctl proposals` shows it, or refs/kept/... of a reset"
+    )
+    brought.add_argument(
+        "--project", metavar="PROJECT", help="whose refs/kept/...; may be left out when there is just one"
+    )
     where = brought.add_mutually_exclusive_group()
     where.add_argument("--into", metavar="DIR", help="the clone; default: the current folder")
     where.add_argument("--bundle", metavar="FILE", help="only write the commits into this file, as a git bundle")
@@ -109,6 +114,12 @@ def _add_login(add: Adder) -> None:
     which.add_argument("--status", action="store_true", help="only show who is logged in")
     which.add_argument("--logout", action="store_true", help="log out")
     which.add_argument("--console", action="store_true", help="an account of the Anthropic Console, not a subscription")
+
+
+def _fetch(arguments: argparse.Namespace) -> int:
+    from herald_cli import fetch  # runs git, which nobody else does
+
+    return fetch.fetch(arguments)
 
 
 def _log_in(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""fetch: a card's commits, from Herald's mirror into a clone of the person who asks."""
+"""fetch: the commits of a card, or those that a reset kept, from Herald's mirror into the clone of a person."""
 
 import os
 import subprocess
@@ -10,7 +10,9 @@ from typing import Any
 from herald.bus.blocking import call
 from herald.errors import Conflict, Failed, NotFound
 from herald_cli.output import print_json, print_note
+from herald_cli.workspaces import project_of
 
+_KEPT = "refs/kept/"
 _DEADLINE = 150.0
 _GIT_DEADLINE = 300.0
 
@@ -21,7 +23,7 @@ _ALONE = ("--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--no-r
 def fetch(arguments: Namespace) -> int:
     """`heraldctl fetch`."""
     if arguments.bundle:
-        card = _written(arguments.card, arguments.bundle)
+        card = _written(arguments, arguments.bundle)
         shown = f"{arguments.bundle}: {card['branch']} at {card['head'][:12]}; needs {card['base'][:12]}"
         print_json(card) if arguments.json else print(shown)
         return 0
@@ -31,7 +33,7 @@ def fetch(arguments: Namespace) -> int:
     _git(folder, "rev-parse", "--git-dir")
     with tempfile.TemporaryDirectory(prefix="herald-fetch-") as place:
         bundle = os.path.join(place, "card.bundle")
-        card = _written(arguments.card, bundle)
+        card = _written(arguments, bundle)
         ref = card["ref"]
         _git(folder, "fetch", *_ALONE, bundle, f"{ref}:{ref}")
     if arguments.json:
@@ -43,8 +45,16 @@ def fetch(arguments: Namespace) -> int:
     return 0
 
 
-def _written(card: str, path: str) -> dict[str, Any]:
+def _asked(arguments: Namespace) -> tuple[str, dict[str, Any]]:
+    """The method, and which commits: a card's by its number, or those that a reset kept."""
+    if not arguments.card.startswith(_KEPT):
+        return "ExportCard", {"proposal": arguments.card}
+    return "ExportKept", {"project": project_of(arguments.project), "ref": arguments.card}
+
+
+def _written(arguments: Namespace, path: str) -> dict[str, Any]:
     """Have the bundle written to a file, which is gone again when that fails."""
+    method, parameters = _asked(arguments)
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     except FileExistsError:
@@ -52,7 +62,7 @@ def _written(card: str, path: str) -> dict[str, Any]:
     except OSError as error:
         raise Failed(f"{path} cannot be written: {error.strerror}") from error
     try:
-        return call("worker", "ExportCard", {"proposal": card, "bundle": 0}, deadline=_DEADLINE, fds=(fd,))
+        return call("worker", method, {**parameters, "bundle": 0}, deadline=_DEADLINE, fds=(fd,))
     except BaseException:
         os.unlink(path)
         raise

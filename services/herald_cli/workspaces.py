@@ -2,12 +2,10 @@
 
 import os
 from argparse import Namespace
-from typing import cast
 
 from herald import survey
 from herald.bus.blocking import call
 from herald.errors import Invalid
-from herald.interfaces.worker import Surveyed, WorkspaceReset
 from herald_cli.output import print_json, print_note
 
 _DEADLINE = 1000.0
@@ -18,14 +16,14 @@ _COMPILE_DEADLINE = 60.0
 
 def reset(arguments: Namespace) -> int:
     """`heraldctl reset`: the list; with --yes the reset."""
-    project = _project_of(arguments)
+    project = project_of(arguments.project or arguments.given)
     if arguments.yes:
         key = f"heraldctl-{os.urandom(12).hex()}"
         done = call("worker", "Reset", {"key": key, "project": project}, deadline=_DEADLINE)
-        lines = survey.reset_lines(cast(WorkspaceReset, done))
+        lines = survey.reset_lines(done)
     else:
         done = call("worker", "Survey", {"project": project}, deadline=_DEADLINE)
-        lines = survey.survey_lines(cast(Surveyed, done))
+        lines = survey.survey_lines(done)
     print_json(done) if arguments.json else print("\n".join(lines))
     if not arguments.yes and done["made"] and not arguments.json:
         print_note(f"nothing was changed; `heraldctl reset {project} --yes` resets it")
@@ -34,7 +32,7 @@ def reset(arguments: Namespace) -> int:
 
 def stash(arguments: Namespace) -> int:
     """`heraldctl stash`."""
-    project = _project_of(arguments)
+    project = project_of(arguments.project or arguments.given)
     done = call("worker", "Stash", {"project": project}, deadline=_DEADLINE)
     print_json(done) if arguments.json else print(survey.stash_line(project, stashed=done["stashed"]))
     return 0
@@ -42,7 +40,7 @@ def stash(arguments: Namespace) -> int:
 
 def own(arguments: Namespace) -> int:
     """`heraldctl own`."""
-    project = _project_of(arguments)
+    project = project_of(arguments.project or arguments.given)
     path = next(each["path"] for each in _projects() if each["name"] == project)
     setting = {"key": "workspace", "value": '"own"'}
     compiled = call("config", "SetProject", {"name": project, "settings": [setting]}, deadline=_COMPILE_DEADLINE)
@@ -55,9 +53,8 @@ def own(arguments: Namespace) -> int:
     return 0
 
 
-def _project_of(arguments: Namespace) -> str:
-    """The project that is named, or the only one that there is."""
-    named = arguments.project or arguments.given
+def project_of(named: str | None) -> str:
+    """The project that is named, or the only one that there is. Raises Invalid."""
     known = [each["name"] for each in _projects()]
     if named in known:
         return str(named)

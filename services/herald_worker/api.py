@@ -208,7 +208,14 @@ class WorkerApi(worker.Worker):
     async def ExportCard(self, *, proposal: str, bundle: FileDescriptor, author: Author | None = None) -> ExportedCard:
         row = await self._database.read(lambda connection: proposals.row_of(connection, proposal))
         self._need(self._speaker(author), str(row["project"]), "reader", "read cards")
-        return await bundling.export(proposals.shown(row), bundle.fileno())
+        return await bundling.export_card(proposals.shown(row), bundle.fileno())
+
+    async def ExportKept(
+        self, *, project: str, ref: str, bundle: FileDescriptor, author: Author | None = None
+    ) -> ExportedCard:
+        self._project(project)
+        self._need(self._speaker(author), project, "reader", "read commits")
+        return await bundling.export_kept(project, ref, bundle.fileno())
 
     async def GetTask(self, *, task: str) -> Task:
         return await self._database.read(lambda connection: tasks.shown(tasks.row_of(connection, task)))

@@ -1,4 +1,4 @@
-"""A card's commits as a git bundle, out of the mirror.
+"""The commits of a card, or what a reset kept, as a git bundle out of the mirror.
 
 Made in a repository of its own that borrows the mirror's objects: a bundle names refs, and the mirror gets none for it.
 """
@@ -12,28 +12,39 @@ import tempfile
 from herald import names
 from herald.errors import Conflict, Failed, Invalid
 from herald.interfaces.worker import ExportedCard, Proposal
-from herald_worker import confined_git
+from herald_worker import confined_git, kept
 from herald_worker.mirror import Mirror
 
 _SHA256 = 64
 
 
-async def export(proposal: Proposal, fd: int) -> ExportedCard:
-    """Write the bundle into a file that is open for writing. Raises Conflict, Failed, Invalid."""
+async def export_card(proposal: Proposal, fd: int) -> ExportedCard:
+    """Write a card's commits into a file that is open for writing. Raises Conflict, Failed, Invalid."""
+    return await _export(proposal["project"], proposal["branch"], proposal["head"], proposal["base"], fd)
+
+
+async def export_kept(project: str, ref: str, fd: int) -> ExportedCard:
+    """The same for what a reset kept. Raises NotFound, too."""
+    branch, head = await kept.find(Mirror(project), ref)
+    return await _export(project, branch, head, head, fd)
+
+
+async def _export(project: str, branch: str, head: str, base: str, fd: int) -> ExportedCard:
+    """What the head has beyond the remote's default branch; where that has it already, what it has beyond `base`."""
     _check_writable(fd)
-    mirror, head = Mirror(proposal["project"]), proposal["head"]
+    mirror = Mirror(project)
     if not await mirror.has(head):
-        raise Conflict(f"Herald no longer has {head[:12]}, the commit of card {proposal['id']}")
+        raise Conflict(f"Herald no longer has {head[:12]}, the head of {branch}")
     async with mirror.beside() as beside:
         met = await beside.git("merge-base", "refs/base/default", head)
     fork = met.out.decode().strip()
-    base = proposal["base"] if fork in ("", head) else fork
+    base = base if fork in ("", head) else fork
     if base == head:
-        raise Conflict(f"card {proposal['id']} has no commits of its own")
-    ref = f"refs/heads/{proposal['branch']}"
+        raise Conflict(f"{branch} at {head[:12]} has no commits of its own")
+    ref = f"refs/heads/{branch}"
     folder = os.path.join(names.state_folder(names.WORKER), "bundling")
     os.makedirs(folder, mode=0o700, exist_ok=True)
-    place = tempfile.mkdtemp(prefix=f"{proposal['id']}-", suffix=".git", dir=folder)
+    place = tempfile.mkdtemp(suffix=".git", dir=folder)
     try:
         await _git("init", "--bare", "--quiet", "--template=", *_format(head), place)
         with open(os.path.join(place, "objects", "info", "alternates"), "w", encoding="utf-8") as file:
@@ -42,7 +53,7 @@ async def export(proposal: Proposal, fd: int) -> ExportedCard:
         await _git(f"--git-dir={place}", "bundle", "create", "--quiet", "-", ref, f"^{base}", stdout=fd)
     finally:
         shutil.rmtree(place, ignore_errors=True)
-    return ExportedCard(project=proposal["project"], branch=proposal["branch"], head=head, base=base, ref=ref)
+    return ExportedCard(project=project, branch=branch, head=head, base=base, ref=ref)
 
 
 def sweep() -> None:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from herald import durable, journal, names
-from herald.errors import Conflict, Failed, HeraldError, Invalid
+from herald.errors import Conflict, Failed, HeraldError, Invalid, NotFound
 from herald.interfaces.agent import Branch
 from herald_worker.ancestry import ancestors
 from herald_worker.beside import Beside
@@ -91,6 +91,17 @@ async def have_of(mirror: Mirror) -> list[str]:
         listed = await beside.git("for-each-ref", "--format=%(objectname)", "refs/base/default")
         head = listed.out.decode().strip()
     return await ancestors(mirror, head) if head else []
+
+
+async def find(mirror: Mirror, ref: str) -> tuple[str, str]:
+    """The branch and the head of a ref that is kept. Raises NotFound."""
+    _, _, branch = ref.removeprefix(_REFS).partition("/")
+    if ref.startswith(_REFS) and _BRANCH.fullmatch(ref) and branch:
+        async with mirror.beside() as beside:
+            found = await beside.git("rev-parse", "--verify", "--quiet", ref)
+        if found.code == 0:
+            return branch, found.out.decode().strip()
+    raise NotFound(f"nothing is kept as {ref[:200]!r}; a reset says what it kept, and for how long")
 
 
 async def drop_old(mirror: Mirror) -> None:

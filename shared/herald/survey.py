@@ -1,12 +1,16 @@
 """What a survey and a reset of a workspace say to people, in chat and on the command line."""
 
-from herald.interfaces.worker import Surveyed, UnpushedBranch, WorkspaceReset
+from collections.abc import Mapping
+from typing import Any
+
+Answer = Mapping[str, Any]
+"""What the worker answers; the command line has no types for it."""
 
 _MOST_BRANCHES = 20
 _UNITS = ("bytes", "KB", "MB", "GB", "TB")
 
 
-def survey_lines(found: Surveyed) -> list[str]:
+def survey_lines(found: Answer) -> list[str]:
     """How much lies in a workspace, what is not pushed, and what a reset does to it."""
     name = found["project"]
     if found["problem"]:
@@ -25,11 +29,11 @@ def survey_lines(found: Surveyed) -> list[str]:
     return [*lines, _effect(found)]
 
 
-def reset_lines(done: WorkspaceReset) -> list[str]:
+def reset_lines(done: Answer) -> list[str]:
     """What a reset has done."""
     lines = [f"The workspace of {done['project']} is reset; it is prepared again now."]
     if done["kept"]:
-        lines.append("Kept for 30 days:")
+        lines.append("Kept for 30 days; `heraldctl fetch REF` in your clone brings one back:")
         lines += [f"• {each['branch']} at {each['head'][:12]}: {each['ref'] or each['file']}" for each in done["kept"]]
     lines += [f"Note: {each}" for each in done["notes"]]
     if done["set_aside"]:
@@ -56,7 +60,7 @@ def own_line(project: str, path: str, *, changed: bool) -> str:
     )
 
 
-def _effect(found: Surveyed) -> str:
+def _effect(found: Answer) -> str:
     if found["problem"] and not found["folder"]:
         return "A reset sets the workspace aside and makes a new one."
     if found["folder"]:
@@ -70,7 +74,7 @@ def _effect(found: Surveyed) -> str:
     )
 
 
-def _branch(branch: UnpushedBranch) -> str:
+def _branch(branch: Answer) -> str:
     commits = "number of commits unknown" if branch["commits"] < 0 else _count(branch["commits"], "commit")
     card = f", open card {branch['proposal']}" if branch["proposal"] else ""
     return f"{branch['branch']} at {branch['head'][:12]}, {commits}{card}"

@@ -45,7 +45,7 @@ def test_confirmed_it_is_reset_once_under_the_messages_key(chat: Bus) -> None:
 
     assert reply_to("m1")["text"].splitlines() == [
         "The workspace of demo is reset; it is prepared again now.",
-        "Kept for 30 days:",
+        "Kept for 30 days; `heraldctl fetch REF` in your clone brings one back:",
         "• agent/demo-1 at 111111111111: refs/kept/20260131-091200/agent/demo-1",
     ]
     (done,) = chat.calls(names.WORKER, "Reset")
@@ -136,9 +136,8 @@ def test_the_button_under_a_list_is_good_for_an_hour(age: float, old: bool) -> N
 
 def test_the_button_under_the_list_resets(herald: Herald) -> None:
     herald.start()
-    discord = herald.discord
-    asked = discord.slash(herald.approver, herald.demo, "herald reset")
-    listed = discord.answer(asked)
+    herald.discord.say(herald.approver, herald.demo, "!reset")
+    listed = herald.posted(herald.demo, "The workspace of demo")
     assert listed.button_ids == ["herald:do:reset demo --yes"]
     assert herald.calls("Reset") == []
 

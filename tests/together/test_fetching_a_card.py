@@ -126,7 +126,12 @@ def test_reset_on_the_command_line_lists_first_and_resets_with_yes(site: Site) -
     done = heraldctl(site.herald, site.folder, "reset", "sample", "--yes")
 
     assert done.stdout.startswith("The workspace of sample is reset"), done.stderr
-    assert f"• {card['branch']} at {card['head'][:12]}: refs/kept/" in done.stdout
+    (line,) = [each for each in done.stdout.splitlines() if each.startswith(f"• {card['branch']} at")]
+    ref = line.rpartition(": ")[2]
+    assert ref.startswith("refs/kept/")
+    assert heraldctl(site.herald, site.clone, "fetch", ref).stdout == f"{card['branch']}\n"
+    assert git(site.clone, "rev-parse", card["branch"]) == card["head"]
+    assert "nothing is kept as" in heraldctl(site.herald, site.clone, "fetch", "refs/kept/none/x").stderr
     assert heraldctl(site.herald, site.folder, "reset", "--project", "nowhere").returncode == 2
     assert "own clone: `!reset`" in heraldctl(site.herald, site.folder, "stash").stderr.replace(
         "Herald's own", "own clone"

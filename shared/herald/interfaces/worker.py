@@ -307,6 +307,12 @@ class Worker(Interface, interface="io.herald.Worker"):
         """Write a card's commits as a git bundle into a regular file."""
         raise NotImplementedError
 
+    async def ExportKept(
+        self, *, project: str, ref: str, bundle: FileDescriptor, author: Author | None = None
+    ) -> ExportedCard:
+        """The same for commits that a reset kept, by their `ref`."""
+        raise NotImplementedError
+
     async def GetTask(self, *, task: str) -> Task:
         """One task by id."""
         raise NotImplementedError
