@@ -188,6 +188,7 @@ def test_a_workspace_that_cannot_be_read_is_set_aside_and_made_anew(tmp_path: Pa
         assert found["problem"]
         assert done["kept"] == []
         assert "its branches could not be read" in done["notes"][0]
+        assert done["set_aside"].startswith(f"{workspace(site)}.damaged-")
         assert Path(done["set_aside"], ".git").is_dir()
         wait_for(lambda: (workspace(site) / "README.md").exists(), "the workspace is made anew")
         assert herald.ended(herald.enqueue("say hello")) == "done"
@@ -265,7 +266,7 @@ def test_after_own_the_folder_stays_as_it_is_and_the_next_task_has_a_clone_of_it
         assert herald.ended(herald.enqueue("say hello")) == "done"
         (site.clone / "README.md").write_text("changed\n")
         before, text = tree_of(site.clone), file.read_text()
-        herald.say("create hello.txt: hi", "!own")
+        herald.say("!own")
         wait_for(lambda: "From now on" in herald.stdout, f"the answer\n{herald.stdout}")
         herald.say("create hello.txt: hi", "+1")
         herald.finish(None)
