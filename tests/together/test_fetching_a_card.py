@@ -9,6 +9,7 @@ import pytest
 
 from tests.support import repositories
 from tests.support.herald import Herald, Site
+from tests.support.processes import wait_for
 from tests.support.repositories import git
 
 
@@ -108,7 +109,9 @@ def test_a_bundle_is_written_once_and_holds_the_card_after_the_push_too(site: Si
 
 def test_try_mode_names_the_command_that_brings_a_card(site: Site) -> None:
     card = site.herald.proposals()[0]
-    (hint,) = [line for line in site.herald.stderr.splitlines() if "as a branch of your clone: " in line]
+    words = "as a branch of your clone: "
+    wait_for(lambda: words in site.herald.stderr, "the line to paste")
+    (hint,) = [line for line in site.herald.stderr.splitlines() if words in line]
     command = hint.partition("clone: ")[2]
     done = subprocess.run(["sh", "-c", command], env=repositories.environment(), capture_output=True, text=True)
 
