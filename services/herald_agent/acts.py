@@ -61,7 +61,7 @@ METHODS = {
         },
     ),
     "Survey": Method(_survey, _PLACE),
-    "Reset": Method(_reset, _PLACE),
+    "Reset": Method(_reset, {**_PLACE, "keep": bool}, {"keep": False}),
     "Stash": Method(_stash, _PLACE),
     "Run": Method(
         run,

@@ -9,6 +9,7 @@ from herald_agent.access import Access, access
 from herald_agent.changes import changes
 from herald_agent.inside import Unusable
 from herald_agent.opening import recover
+from herald_agent.ownclone import set_aside
 from herald_agent.repository import Repository
 from herald_agent.workspace import workspace_of
 
@@ -38,12 +39,16 @@ def survey(parameters: dict[str, Any]) -> dict[str, Any]:
 def reset(parameters: dict[str, Any]) -> dict[str, Any]:
     """Clear the workspace: an own one is made anew, a person's folder is cleaned. Raises Busy, Conflict.
 
-    Branches that nobody has elsewhere must have been taken before; they stay in a person's folder.
+    Branches that nobody has elsewhere must have been taken before, or `keep` sets the own one aside; they stay in a
+    person's folder.
     """
     reached = _reached(parameters)
-    workspace = reached.workspace
+    workspace, aside = reached.workspace, ""
     if reached.own is None:
         _clean(reached.repository([]), reached)
+    elif parameters["keep"] and os.path.lexists(workspace.folder):
+        aside = set_aside(workspace, reached.record)
+        reached.record.clear()
     else:
         gone = f"{workspace.folder}.gone"
         process.remove_tree(gone)
@@ -52,7 +57,7 @@ def reset(parameters: dict[str, Any]) -> dict[str, Any]:
         reached.record.clear()
         process.remove_tree(gone)
     journal.notice(f"the workspace {workspace.name} was reset", project=workspace.project.name)
-    return {"reset": True}
+    return {"reset": True, "set_aside": aside}
 
 
 def stash(parameters: dict[str, Any]) -> dict[str, Any]:

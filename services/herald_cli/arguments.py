@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from herald import __version__
 from herald.bus.limits import DEADLINE
-from herald_cli import chat, configuration, discord_check, overview, proposals, tasks, wire
+from herald_cli import chat, configuration, discord_check, overview, proposals, tasks, wire, workspaces
 
 Handler = Callable[[argparse.Namespace], int]
 Adder = Callable[..., argparse.ArgumentParser]
@@ -19,7 +19,7 @@ def parser(doc: str) -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=__version__)
     commands = root.add_subparsers(metavar="COMMAND", required=True)
-    for add_group in (_add_tasks, _add_proposals, _add_chat, _add_rest):
+    for add_group in (_add_tasks, _add_proposals, _add_workspaces, _add_chat, _add_rest):
         add_group(commands.add_parser)
     return root
 
@@ -62,6 +62,26 @@ def _add_proposals(add: Adder) -> None:
     listed.add_argument("--all", action="store_true", help="also those that are decided")
 
 
+def _add_workspaces(add: Adder) -> None:
+    cleared = _add(add, "reset", workspaces.reset, "make a workspace anew; lists first what would be deleted")
+    cleared.add_argument("--yes", action="store_true", help="do it, instead of listing what would be deleted")
+    stashed = _add(add, "stash", workspaces.stash, "stash uncommitted changes in the project's folder")
+    own = _add(add, "own", workspaces.own, "let the agent work in a clone of its own from now on")
+    for command in (cleared, stashed, own):
+        command.add_argument("given", metavar="PROJECT", nargs="?", help="may be left out when there is just one")
+        command.add_argument("--project", metavar="PROJECT", help="the same")
+    brought = _add(add, "fetch", _fetch, "bring a card's commits into the clone you are in, as its branch")
+    brought.add_argument(
+        "card", metavar="CARD", help="its id, as `heraldctl proposals` shows it, or refs/kept/... of a reset"
+    )
+    brought.add_argument(
+        "--project", metavar="PROJECT", help="whose refs/kept/...; may be left out when there is just one"
+    )
+    where = brought.add_mutually_exclusive_group()
+    where.add_argument("--into", metavar="DIR", help="the clone; default: the current folder")
+    where.add_argument("--bundle", metavar="FILE", help="only write the commits into this file, as a git bundle")
+
+
 def _add_chat(add: Adder) -> None:
     talk = _add(add, "chat", chat.chat, "chat in a project's channel, one message a line", json=False)
     talk.add_argument("project", metavar="PROJECT")
@@ -94,6 +114,12 @@ def _add_login(add: Adder) -> None:
     which.add_argument("--status", action="store_true", help="only show who is logged in")
     which.add_argument("--logout", action="store_true", help="log out")
     which.add_argument("--console", action="store_true", help="an account of the Anthropic Console, not a subscription")
+
+
+def _fetch(arguments: argparse.Namespace) -> int:
+    from herald_cli import fetch  # runs git, which nobody else does
+
+    return fetch.fetch(arguments)
 
 
 def _log_in(arguments: argparse.Namespace) -> int:

@@ -72,6 +72,7 @@ class GatewayService(Gateway):
         ends: str | None = None,
         proposal: str | None = None,
         votable: bool = False,
+        actions: list[str] | None = None,
     ) -> None:
         if not 0 < len(key) <= _LONGEST_KEY:
             raise Invalid(f"the key of a post has 1 to {_LONGEST_KEY} characters")
@@ -90,6 +91,7 @@ class GatewayService(Gateway):
             ends=ends or "",
             proposal=proposal or "",
             votable=votable,
+            actions=tuple(actions or ()),
         )
         await self._outbox.post(draft)
 

@@ -95,9 +95,12 @@ class Asked(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """A reply that is not the last word: the worker's posts answer, too."""
+    """A reply that is more than its text. `last` is false where the worker's posts answer, too; `actions` are commands
+    that it offers as buttons."""
 
     text: str
+    last: bool = False
+    actions: tuple[str, ...] = ()
 
 
 class Command(NamedTuple):

@@ -35,6 +35,7 @@ class Due(NamedTuple):
     ends: str
     proposal: str
     votable: bool
+    actions: str
 
 
 class Sent(NamedTuple):
@@ -52,7 +53,7 @@ class Sent(NamedTuple):
 
 _DUE = (
     "deliveries.post, deliveries.channel, deliveries.begun, key, revision, project, kind, identity, text, file,"
-    " answers, task, ends, proposal, votable"
+    " answers, task, ends, proposal, votable, actions"
 )
 
 

@@ -140,14 +140,16 @@ class Handover:
 
     async def _finish(self, message: Recorded, reply: str | Reply | None) -> None:
         if reply is not None:
+            said = Reply(reply, last=True) if isinstance(reply, str) else reply
             await self._outbox.post(
                 Draft(
                     key=f"reply:{message.key}",
                     project=message.project,
                     kind="reply",
-                    text=reply if isinstance(reply, str) else reply.text,
+                    text=said.text,
                     answers=message.key,
-                    last=isinstance(reply, str),
+                    last=said.last,
+                    actions=said.actions,
                 )
             )
         await self._database.write(lambda db: records.mark(db, message.key, "done"))

@@ -4,8 +4,9 @@ import os
 
 from asyncvarlink import FileDescriptor
 
+from herald import survey
 from herald.errors import Conflict, Failed
-from herald.interfaces.config import Compiled
+from herald.interfaces.config import Compiled, Setting
 from herald.interfaces.worker import Enqueued
 from herald_gateway import overviews
 from herald_gateway.commands import Additions, Asked, Command, Given, Parameter, Reply
@@ -77,6 +78,37 @@ async def deploy(asked: Asked) -> Reply | None:
     await asked.worker.Deploy(key=asked.key, project=project, author=asked.author)
     place = _place_of_answers(asked)
     return Reply(f"{project} will be deployed. What comes of it is posted {place}.") if place else None
+
+
+async def reset(asked: Asked) -> Reply:
+    """First the list, then, confirmed, the reset. The button under the list is the second one."""
+    project = asked.given.project
+    if "yes" in asked.given.flags:
+        done = await asked.patient.Reset(key=asked.key, project=project, author=asked.author)
+        return Reply("\n".join(survey.reset_lines(done)), last=True)
+    found = await asked.patient.Survey(project=project, author=asked.author)
+    lines = survey.survey_lines(found)
+    if not found["made"]:
+        return Reply("\n".join(lines), last=True)
+    lines.append(f"`!reset {project} --yes` resets it.")
+    return Reply("\n".join(lines), last=True, actions=(f"reset {project} --yes",))
+
+
+async def stash(asked: Asked) -> str:
+    project = asked.given.project
+    done = await asked.patient.Stash(project=project, author=asked.author)
+    return survey.stash_line(project, stashed=done["stashed"])
+
+
+async def own(asked: Asked) -> str:
+    project = asked.snapshot.project(asked.given.project)
+    if project.workspace == "own":
+        return survey.own_line(project.name, project.path, changed=False)
+    setting = Setting(key="workspace", value='"own"')
+    compiled = await asked.config.SetProject(name=project.name, settings=[setting])
+    if not compiled["applied"]:
+        return describe_compiled(compiled)
+    return survey.own_line(project.name, project.path, changed=True)
 
 
 async def reload(asked: Asked) -> str:
@@ -171,6 +203,16 @@ TABLE = {
         ),
         Command("deploy", (_PROJECT,), "start the containers from the commit pushed last", "approver", "keyed", deploy),
         Command("push", (_PROJECT,), "propose what the agent committed and nobody proposed", "operator", "once", push),
+        Command(
+            "reset",
+            (_PROJECT, Parameter("yes", "flag", "do it, instead of listing what would be deleted")),
+            "make the agent's workspace anew; lists first what would be deleted",
+            "approver",
+            "once",
+            reset,
+        ),
+        Command("stash", (_PROJECT,), "stash uncommitted changes in the project's folder", "approver", "once", stash),
+        Command("own", (_PROJECT,), "let the agent work in a clone of its own from now on", "approver", "once", own),
         Command(
             "cancel",
             (_PROJECT, Parameter("running", "flag", "the running one instead")),

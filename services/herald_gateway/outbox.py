@@ -39,6 +39,7 @@ class Draft(NamedTuple):
     ends: str = ""
     proposal: str = ""
     votable: bool = False
+    actions: tuple[str, ...] = ()
     delivered: bool = False
     """It is in Discord already, by somebody else's hand."""
 
@@ -84,6 +85,7 @@ class Outbox:
             ends=render_line(draft.ends),
             proposal=draft.proposal,
             votable=draft.votable,
+            actions="\n".join(draft.actions),
         )
         destinations = None if draft.delivered else self._destinations()
         await self._database.write(partial(_log, post=post, destinations=destinations))

@@ -76,6 +76,8 @@ class NewPost(NamedTuple):
     ends: str = ""
     proposal: str = ""
     votable: bool = False
+    actions: str = ""
+    """one in each line"""
 
 
 class Waiting(NamedTuple):

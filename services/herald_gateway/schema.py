@@ -104,4 +104,8 @@ MIGRATIONS = (
         at TEXT NOT NULL
     );
     """,
+    # Buttons under a post: the commands that they say, one in each line.
+    """
+    ALTER TABLE posts ADD COLUMN actions TEXT NOT NULL DEFAULT '';
+    """,
 )

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from herald import clock, names
+from herald import clock, names, snapshot
 from herald.bus import blocking
 from herald.errors import HeraldError
 from herald_try import agent, environment, project, settling, units
@@ -160,7 +161,7 @@ def _converse(place: Place, name: str, boot_id: str, begun: str) -> int:
     interactive = os.isatty(0)
     source = os.fdopen(os.dup(0), "rb")
     prompt = f"{name}> " if interactive else ""
-    follower = Follower(os.path.join(place.own, "cursor"), name, prompt)
+    follower = Follower(os.path.join(place.own, "cursor"), name, prompt, _fetch_command(place, name))
     follower.start()
     console = Console(name, boot_id, follower)
     tally = settling.Tally(os.path.join(place.own, "events"), begun)
@@ -169,6 +170,15 @@ def _converse(place: Place, name: str, boot_id: str, begun: str) -> int:
     else:
         console.take_lines(source)
     return settling.finish(follower, tally, console.undelivered)
+
+
+def _fetch_command(place: Place, name: str) -> str:
+    """What brings a card into the person's clone, up to the card's number; empty while the project is unknown."""
+    known = snapshot.read().projects.get(name)
+    if known is None:
+        return ""
+    heraldctl = environment.command_line(place, os.path.join(_PROGRAMS, "heraldctl"))
+    return f"{heraldctl} {shlex.join(['fetch', '--into', known.path])}"
 
 
 def _end_on_signals(handler: Callable[[int, object], None]) -> None:

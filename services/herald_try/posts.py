@@ -46,11 +46,13 @@ class Follower(threading.Thread):
     The id of the last printed post is kept in a file. A kill between print and record repeats that one post.
     """
 
-    def __init__(self, cursor_path: str, project: str, prompt: str = "") -> None:
+    def __init__(self, cursor_path: str, project: str, prompt: str = "", fetch: str = "") -> None:
+        """`fetch` is the command line that brings a card into the person's clone, up to its number."""
         super().__init__(name="posts", daemon=True)
         self._cursor_path = cursor_path
         self._project = project
         self._prompt = prompt
+        self._fetch = fetch
         self._answered: set[str] = set()
         self._changed = threading.Condition()
         self.cursor = _read_cursor(cursor_path)
@@ -75,6 +77,8 @@ class Follower(threading.Thread):
         if post is None:
             return  # one at or below the cursor is of a new log: the one that the cursor belongs to is gone
         self._print(post)
+        if self._fetch and post["votable"] and post["proposal"] and not post["revision"]:
+            self._aside(f"as a branch of your clone: {self._fetch} {post['proposal']}")
         try:
             durable.write_atomic(self._cursor_path, b"%d\n" % post["id"])
         except OSError as error:

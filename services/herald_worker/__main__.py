@@ -7,7 +7,7 @@ io.herald.Deploy. Watches the configuration.
 listens   io.herald.Worker (socket handed over by the service manager)
 calls     io.herald.Agent, io.herald.Git, io.herald.Deploy, io.herald.Config, io.herald.Gateway
 reads     the snapshot of herald-config
-writes    $HERALD_STATE/worker: worker.sqlite, runs/, attachments/, deployments/, mirrors/
+writes    $HERALD_STATE/worker: worker.sqlite, runs/, attachments/, deployments/, mirrors/, kept/
 options   --once works off the queue, then exits
 signals   SIGTERM stops (runs go on and are adopted by the next start), SIGHUP compiles the configuration
 exit      0 after SIGTERM, 1 after a failure that a restart may cure, 2 for wrong use

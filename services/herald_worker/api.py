@@ -10,15 +10,31 @@ from herald.bus import callers, limits
 from herald.database import Database
 from herald.errors import Conflict, Denied, Invalid
 from herald.interfaces import worker
-from herald.interfaces.worker import Author, Cloned, Deployment, Enqueued, Event, Kind, Proposal, Quote, Status, Task
+from herald.interfaces.worker import (
+    Author,
+    Cloned,
+    Deployment,
+    Enqueued,
+    Event,
+    ExportedCard,
+    Kind,
+    Proposal,
+    Quote,
+    Stashed,
+    Status,
+    Surveyed,
+    Task,
+    WorkspaceReset,
+)
 from herald.people import may, role_of
 from herald.snapshot import Current, Project, Role
-from herald_worker import bootstrap, deployments, posts, proposals, settling, tasks
+from herald_worker import bootstrap, bundling, deployments, posts, proposals, settling, tasks
 from herald_worker.cloning import Cloner, check_right
 from herald_worker.configuration import Watcher
 from herald_worker.intake import Intake
 from herald_worker.proposing import Proposer
 from herald_worker.readiness import Readied
+from herald_worker.resetting import Resetter
 from herald_worker.runner import Runner
 
 _LONGEST_KEY = 200
@@ -42,6 +58,7 @@ class WorkerApi(worker.Worker):
         proposer: Proposer,
         watcher: Watcher,
         readied: Readied,
+        resetter: Resetter,
     ) -> None:
         self._database = database
         self._log = log
@@ -52,6 +69,7 @@ class WorkerApi(worker.Worker):
         self._proposer = proposer
         self._watcher = watcher
         self._readied = readied
+        self._resetter = resetter
         self._cloner = Cloner(database, runner.fetcher)
 
     async def Enqueue(
@@ -168,6 +186,36 @@ class WorkerApi(worker.Worker):
         found = self._project(project)
         self._need(self._speaker(author), project, "operator", "propose")
         return await self._proposer.propose(found)
+
+    async def Survey(self, *, project: str, author: Author | None = None) -> Surveyed:
+        found = self._project(project)
+        self._need(self._speaker(author), project, "reader", "look into the workspace")
+        return await self._resetter.survey(found)
+
+    async def Reset(self, *, key: str, project: str, author: Author | None = None) -> WorkspaceReset:
+        _check_key(key)
+        found, speaker = self._project(project), self._speaker(author)
+        self._need(speaker, project, "approver", "reset the workspace")
+        answer = await self._resetter.reset(key, found, speaker)
+        self._runner.committed()
+        return answer
+
+    async def Stash(self, *, project: str, author: Author | None = None) -> Stashed:
+        found = self._project(project)
+        self._need(self._speaker(author), project, "approver", "stash changes")
+        return await self._resetter.stash(found)
+
+    async def ExportCard(self, *, proposal: str, bundle: FileDescriptor, author: Author | None = None) -> ExportedCard:
+        row = await self._database.read(lambda connection: proposals.row_of(connection, proposal))
+        self._need(self._speaker(author), str(row["project"]), "reader", "read cards")
+        return await bundling.export_card(proposals.shown(row), bundle.fileno())
+
+    async def ExportKept(
+        self, *, project: str, ref: str, bundle: FileDescriptor, author: Author | None = None
+    ) -> ExportedCard:
+        self._project(project)
+        self._need(self._speaker(author), project, "reader", "read commits")
+        return await bundling.export_kept(project, ref, bundle.fileno())
 
     async def GetTask(self, *, task: str) -> Task:
         return await self._database.read(lambda connection: tasks.shown(tasks.row_of(connection, task)))

@@ -126,7 +126,7 @@ class Carrier:
         except HeraldError as error:
             reason = f"The branch in the workspace was kept: {error.message}"
         await self._forget(step)
-        await self._finish(step, "discarded", reason or stays)
+        await self._finish(step, "discarded", reason or stays, (f"reset {step.project}",) if stays else ())
 
     async def _forget(self, step: Step) -> None:
         """The mirror need not offer and keep apart what is decided; its objects stay."""
@@ -135,7 +135,7 @@ class Carrier:
             await mirror.discard(step.head)
             await mirror.tidy()
 
-    async def _finish(self, step: Step, state: str, reason: str) -> None:
+    async def _finish(self, step: Step, state: str, reason: str, actions: tuple[str, ...] = ()) -> None:
         texts = {
             "pushed": f"Pushed — {step.branch} at {step.head[:12]}. {step.summary}",
             "discarded": f"Discarded — {step.branch} at {step.head[:12]}. {step.summary}"
@@ -156,7 +156,15 @@ class Carrier:
                 proposals.record_push(connection, row)
                 if deploys:
                     deployments.add_after_push(connection, row)
-            proposals.move(connection, step.id, state, reason, edit=texts[state], answers=row["answers"])  # type: ignore[arg-type]
+            proposals.move(
+                connection,
+                step.id,
+                state,  # type: ignore[arg-type]
+                reason,
+                edit=texts[state],
+                answers=row["answers"],
+                actions=actions,
+            )
 
         await self._database.write(write)
         journal.notice(f"proposal {step.id} {state}: {reason or step.branch}", project=step.project, head=step.head)

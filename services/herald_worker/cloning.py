@@ -72,8 +72,6 @@ class Cloner:
             with_no_trace(pack)
         if cloned["created"]:
             if project.workspace == "path":
-                await self._database.write(
-                    lambda connection: workspaces.note(connection, project.name, project.name, head)
-                )
+                await self._database.write(lambda connection: workspaces.note(connection, project.name, project, head))
             journal.notice(f"cloned {branch} at {head[:12]} to {project.path}", project=project.name)
         return Cloned(path=project.path, branch=branch, head=head, created=cloned["created"])

@@ -2,26 +2,30 @@
 
 Commits of an agent come as a raw pack and a hash. The pack is indexed, checked and found complete in a quarantine
 folder, and only then moved in, so that nothing of a refused pack is ever part of the repository. Refs:
-`refs/base/default`, the remote's default branch; `refs/runs/RUN`, the head of a run until it is pushed or discarded.
+`refs/base/default`, the remote's default branch; `refs/runs/RUN`, the head of a run until it is pushed or discarded;
+`refs/kept/TIME/BRANCH`, what a reset left (`kept`).
 
 Acts on one repository wait for one another. herald-git reads the objects as alternates.
 """
 
 import asyncio
 import contextlib
+import functools
 import os
 import re
 import shutil
 import weakref
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable
 from typing import NoReturn
 
 from herald import durable, fsck, git_words, journal, names, object_format
 from herald.errors import Conflict, Failed, Invalid, Unavailable
 from herald_worker import commit_summary, confined_git, judging, mirror_folder
+from herald_worker.beside import Beside
 from herald_worker.commit_summary import Summary
 from herald_worker.confined_git import Outcome
 from herald_worker.judging import Judge
+from herald_worker.passed_files import memory_of, opened
 
 _BASE = "refs/base/default"
 _RUNS = "refs/runs/"
@@ -112,6 +116,25 @@ class Mirror:
                 raise Conflict(f"run {run} has handed over another commit before")
             await self._demand(outcome)
 
+    @contextlib.asynccontextmanager
+    async def beside(
+        self, pack: str = "", limit: int = _MOST_INPUT, judged: tuple[str, str, tuple[str, ...]] | None = None
+    ) -> AsyncIterator[Beside]:
+        """git on this repository and, in the quarantine, a pack that is not part of it yet.
+
+        `judged`: a base, a head and the accepted ids, by which it is checked as a run's is, before it may be taken in.
+        Raises Conflict when it is refused.
+        """
+        async with self._one_act(), self._quarantined(pack or os.devnull, limit) as variables:
+            if judged is not None:
+                base, head, accepted = judged
+                levels = await asyncio.to_thread(fsck.ignored_of_agents, accepted)
+                await self._index_judged(pack, limit, Judge(self._git, variables, base, head), levels)
+            elif pack:
+                await self._demand(await self._index(pack, limit, variables, history=True))
+            complete = functools.partial(self._demand_complete, variables=variables)
+            yield Beside(functools.partial(self._git, variables=variables), self._demand, complete, self._accept)
+
     async def export(self, head: str, had: str | Iterable[str], pack_path: str) -> None:
         """Write a pack of `head` into an existing file, without what the receiver had.
 
@@ -121,7 +144,7 @@ class Mirror:
         _checked(head, *given)
         async with self._one_act():
             revisions = [head, *(f"^{each}" for each in await self._known_of(given))]
-            with _opened(pack_path, os.O_WRONLY | os.O_TRUNC) as pack:
+            with opened(pack_path, os.O_WRONLY | os.O_TRUNC) as pack:
                 options = ("--revs", "--thin", "--delta-base-offset", "--stdout", "--quiet")
                 given_bytes = "".join(f"{each}\n" for each in revisions).encode()
                 first = len(revisions) == 1
@@ -233,7 +256,7 @@ class Mirror:
         arguments = (f"--git-dir={self.path}", *arguments)
         with contextlib.ExitStack() as stack:
             if given:
-                stdin = stack.enter_context(_memory_of(given))
+                stdin = stack.enter_context(memory_of(given))
             return await confined_git.run(*arguments, variables=variables, stdin=stdin, stdout=stdout, history=history)
 
     @contextlib.asynccontextmanager
@@ -253,7 +276,7 @@ class Mirror:
     async def _index(
         self, pack_path: str, limit: int, variables: dict[str, str], *check: str, history: bool = False
     ) -> Outcome:
-        with _opened(pack_path, os.O_RDONLY) as pack:
+        with opened(pack_path, os.O_RDONLY) as pack:
             if not os.fstat(pack).st_size:
                 return Outcome(0, b"", "")
             arguments = ("index-pack", "--stdin", "--fix-thin", f"--max-input-size={limit}", *check)
@@ -375,25 +398,3 @@ def _checked(*hashes: str, run: str = "none") -> None:
             raise Invalid(f"{value[:80]!r} is not a commit hash")
     if not _RUN.fullmatch(run):
         raise Invalid(f"{run[:80]!r} is not the name of a run")
-
-
-@contextlib.contextmanager
-def _opened(path: str, flags: int) -> Iterator[int]:
-    fd = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
-
-
-@contextlib.contextmanager
-def _memory_of(data: bytes) -> Iterator[int]:
-    """A file that holds these bytes and has no name: a pipe would block when they are many."""
-    fd = os.memfd_create("given", os.MFD_CLOEXEC)
-    try:
-        with open(fd, "wb", closefd=False) as file:
-            file.write(data)
-        os.lseek(fd, 0, os.SEEK_SET)
-        yield fd
-    finally:
-        os.close(fd)

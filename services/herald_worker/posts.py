@@ -40,13 +40,15 @@ class NewPost(NamedTuple):
     """the line with which the task's progress ends; empty: it goes on"""
     proposal: str = ""
     votable: bool = False
+    actions: tuple[str, ...] = ()
+    """commands offered as buttons, without the exclamation mark: `stash demo`"""
 
 
 def add(connection: sqlite3.Connection, post: NewPost) -> None:
     """Write a post into the outbox; to be called inside a write."""
     connection.execute(
         "INSERT INTO outbox (key, revision, project, kind, identity, text, file, answers, last, task, ends, proposal,"
-        " votable) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " votable, actions) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             post.key,
             post.revision,
@@ -61,6 +63,7 @@ def add(connection: sqlite3.Connection, post: NewPost) -> None:
             post.ends,
             post.proposal,
             int(post.votable),
+            "\n".join(post.actions),
         ),
     )
 
@@ -135,6 +138,7 @@ class Outbox:
                 ends=row["ends"] or None,
                 proposal=row["proposal"] or None,
                 votable=bool(row["votable"]),
+                actions=row["actions"].splitlines() or None,
                 file_name="output.txt" if file is not None else None,
                 file=None if file is None else FileDescriptor(file),
             )

@@ -6,6 +6,7 @@ Fetched, imported into the mirror, handed to the agent's unit as a pack of what 
 import asyncio
 import contextlib
 import os
+from collections.abc import AsyncIterator
 
 from asyncvarlink import FileDescriptor
 
@@ -13,7 +14,7 @@ from herald import journal, names
 from herald.bus import client
 from herald.database import Database
 from herald.durable import with_no_trace
-from herald.errors import Conflict, HeraldError, Unavailable
+from herald.errors import Busy, Conflict, HeraldError, Unavailable
 from herald.interfaces.agent import Agent
 from herald.interfaces.git import Fetched
 from herald.snapshot import Current, Project
@@ -24,6 +25,9 @@ from herald_worker.mirror import Mirror
 
 _DEADLINE = 1100.0
 """Seconds for the agent's unit, which takes and checks out the whole repository."""
+
+_PATIENCE = 60.0
+"""Seconds for which whoever needs a workspace that is being prepared waits."""
 
 _FIRST, _LONGEST = 5.0, 600.0
 """Seconds between two tries to prepare in the background."""
@@ -60,7 +64,7 @@ class Preparer:
             pause = None if all(done) else min(_FIRST * 2 ** (failures - 1), _LONGEST)
 
     async def _tried(self, project: Project) -> bool:
-        if await self._known(project.name):
+        if await self._known(project, project.name):
             return True
         try:
             await self.prepare(project, project.name)
@@ -69,10 +73,24 @@ class Preparer:
             return isinstance(error, Conflict)
         return True
 
+    @contextlib.asynccontextmanager
+    async def held(self, name: str) -> AsyncIterator[None]:
+        """Nobody prepares a workspace meanwhile, and no run that needs it prepared begins. Raises Busy."""
+        turn = self._turns.setdefault(name, asyncio.Lock())
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await turn.acquire()
+        except TimeoutError:
+            raise Busy(f"the workspace {name} is still being prepared or reset; try again later") from None
+        try:
+            yield
+        finally:
+            turn.release()
+
     async def prepare(self, project: Project, name: str, fetched: Fetched | None = None) -> None:
         """Bring a workspace up to the remote's default branch, unless it has been. Raises HeraldError."""
         async with self._turns.setdefault(name, asyncio.Lock()):
-            if await self._known(name):
+            if await self._known(project, name):
                 return
             folder = os.path.join(names.state_folder(names.WORKER), "preparing")
             os.makedirs(folder, mode=0o700, exist_ok=True)
@@ -82,9 +100,7 @@ class Preparer:
                 await self._bring_up(project, name, found, pack)
             finally:
                 with_no_trace(pack)
-            await self._database.write(
-                lambda connection: workspaces.note(connection, name, project.name, found["head"])
-            )
+            await self._database.write(lambda connection: workspaces.note(connection, name, project, found["head"]))
 
     async def _bring_up(self, project: Project, name: str, fetched: Fetched, pack: str) -> None:
         head = fetched["head"]
@@ -110,5 +126,5 @@ class Preparer:
             os.close(fd)
         raise Unavailable(f"the workspace {name} did not take the commit {head[:12]}")
 
-    async def _known(self, name: str) -> bool:
-        return bool(await self._database.read(lambda connection: workspaces.known(connection, name)))
+    async def _known(self, project: Project, name: str) -> bool:
+        return bool(await self._database.read(lambda connection: workspaces.known(connection, name, project)))

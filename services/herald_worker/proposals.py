@@ -140,9 +140,11 @@ def move(
     *,
     edit: str = "",
     answers: str = "",
+    actions: tuple[str, ...] = (),
 ) -> None:
     """Move a proposal to its next state. `edit` takes the place of the card's first line, or, when it is open again,
-    is added to the card; with `answers` it is also the last answer to that message."""
+    is added to the card; with `answers` it is also the last answer to that message. `actions` are commands that the
+    card then offers."""
     ended = clock.now() if state in ENDED else None
     connection.execute(
         "UPDATE proposals SET state = ?, reason = ?, ended_at = ?, not_before = NULL WHERE id = ?",
@@ -176,6 +178,7 @@ def move(
                 task=row["task"],
                 proposal=str(proposal),
                 votable=state == "open",
+                actions=actions,
             ),
         )
 
@@ -272,6 +275,15 @@ def open_of(connection: sqlite3.Connection, workspace: str) -> sqlite3.Row | Non
     ).fetchone()
     assert row is None or isinstance(row, sqlite3.Row)
     return row
+
+
+def open_card(connection: sqlite3.Connection, project: str, branch: str, head: str) -> str:
+    """The number of the open card of this very commit; empty if there is none."""
+    row = connection.execute(
+        "SELECT id FROM proposals WHERE project = ? AND branch = ? AND head = ? AND state = 'open' LIMIT 1",
+        (project, branch, head),
+    ).fetchone()
+    return "" if row is None else str(row["id"])
 
 
 def proposed(connection: sqlite3.Connection, project: str, branch: str, head: str) -> bool:

@@ -211,4 +211,16 @@ CREATE TABLE workspaces (
   base TEXT NOT NULL
 );
 """,
+    # What is known of a workspace holds for the folder or for the own clone. Resets by their keys, with the answer.
+    # Buttons under a post: the commands that they say.
+    """
+ALTER TABLE workspaces ADD COLUMN mode TEXT NOT NULL DEFAULT '';
+CREATE TABLE resets (
+  key TEXT PRIMARY KEY,
+  project TEXT NOT NULL,
+  answer TEXT NOT NULL,
+  at TEXT NOT NULL
+);
+ALTER TABLE outbox ADD COLUMN actions TEXT NOT NULL DEFAULT '';
+""",
 )

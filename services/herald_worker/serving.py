@@ -4,7 +4,7 @@ from herald import events, names
 from herald.interfaces.worker import Worker
 from herald.service import Service
 from herald.snapshot import Current
-from herald_worker import posts
+from herald_worker import bundling, posts
 from herald_worker.api import WorkerApi
 from herald_worker.attachments import Attachments
 from herald_worker.carrying import Carrier
@@ -13,6 +13,7 @@ from herald_worker.deploying import Deployer
 from herald_worker.intake import Intake
 from herald_worker.proposing import Proposer
 from herald_worker.readiness import Readied
+from herald_worker.resetting import Resetter
 from herald_worker.runner import Runner
 from herald_worker.schema import MIGRATIONS
 
@@ -30,6 +31,8 @@ async def serve(service: Service) -> None:
     readied = Readied(service.changed)
     watcher = Watcher(database, snapshot, runner, readied)
     proposer = Proposer(database, runner)
+    resetter = Resetter(database, runner.preparer)
+    bundling.sweep()
     await watcher.begin()
 
     async def duty() -> str:
@@ -40,7 +43,7 @@ async def serve(service: Service) -> None:
         await watcher.reload()
 
     intake = Intake(database, runner, attachments)
-    api = WorkerApi(database, log, outbox, snapshot, runner, intake, proposer, watcher, readied)
+    api = WorkerApi(database, log, outbox, snapshot, runner, intake, proposer, watcher, readied, resetter)
     service.task(attachments.tidy(), "attachments")
     service.task(outbox.deliver(), "outbox")
     service.task(runner.work(), "runner")
@@ -48,6 +51,7 @@ async def serve(service: Service) -> None:
     service.task(Deployer(database, snapshot, runner).work(), "deployments")
     service.task(watcher.watch(), "configuration")
     service.task(runner.preparer.watch(), "workspaces")
+    service.task(resetter.tidy(), "kept commits")
     service.duty(duty)
     service.on_reload(reload)
     service.serve(Worker, api)

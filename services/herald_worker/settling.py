@@ -67,9 +67,9 @@ class _Thread:
         identity = self.settlement.project.agent_name
         self._post(posts.NewPost(f"run-{self.settlement.run}-said", "", "answer", text, 0, identity, file=file), last)
 
-    def notice(self, text: str, *, last: bool) -> None:
-        """Herald's words about it."""
-        self._post(posts.NewPost(f"run-{self.settlement.run}-notice", "", "notice", text), last)
+    def notice(self, text: str, *, last: bool, actions: tuple[str, ...] = ()) -> None:
+        """Herald's words about it, and the commands that it offers."""
+        self._post(posts.NewPost(f"run-{self.settlement.run}-notice", "", "notice", text, actions=actions), last)
 
     def card(self, proposal: proposals.NewProposal) -> None:
         """The card of its commits."""
@@ -98,7 +98,7 @@ def settle(connection: sqlite3.Connection, settlement: Settlement) -> bool:
         connection.execute("UPDATE tasks SET branch = ? WHERE id = ?", (end.branch, settlement.task))
     if end.base and end.head and end.outcome not in ("workspace", "incomplete"):
         # It came so far that it took the base; which one is not its say.
-        workspaces.note(connection, row["workspace"], row["project"], row["base"])
+        workspaces.note(connection, row["workspace"], settlement.project, row["base"])
     elif end.outcome in ("workspace", "incomplete"):
         workspaces.forget(connection, row["workspace"])
     thread = _Thread(connection, settlement, row)
@@ -186,7 +186,16 @@ def _over(thread: _Thread, cancelled_by: str) -> None:
     else:
         thread.end("failed", f"failed ({end.outcome})", end.outcome, end.message)
         thread.said(last=False)
-        thread.notice(f"Task {task} failed ({end.outcome}): {end.message}{_branch_left(end)}", last=True)
+        text = f"Task {task} failed ({end.outcome}): {end.message}{_branch_left(end)}"
+        thread.notice(text, last=True, actions=_offers(settlement))
+
+
+def _offers(settlement: Settlement) -> tuple[str, ...]:
+    """The commands that a workspace's refusal names. Nobody but Herald words that."""
+    if settlement.end.outcome != "workspace":
+        return ()
+    named = [each for each in ("stash", "own", "reset") if f"`!{each}`" in settlement.end.message]
+    return tuple(f"{each} {settlement.project.name}" for each in named)
 
 
 def _branch_left(end: End) -> str:

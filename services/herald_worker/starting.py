@@ -59,7 +59,7 @@ class Starter:
 
     async def start(self, going: Going) -> None:
         """Return when the agent has its locks and works. Raises HeraldError; Lost: it may or may not have begun."""
-        known = await self._known(going.task.workspace)
+        known = await self._known(going)
         if not known:
             await asyncio.to_thread(going.run.tell_progress, "preparing the workspace, which takes long the first time")
             await self._preparer.prepare(going.project, going.task.workspace)
@@ -67,8 +67,10 @@ class Starter:
         async with client.connected_ahead(*needed):
             await self._start(going)
 
-    async def _known(self, workspace: str) -> str:
-        return await self._database.read(lambda connection: workspaces.known(connection, workspace))
+    async def _known(self, going: Going) -> str:
+        return await self._database.read(
+            lambda connection: workspaces.known(connection, going.task.workspace, going.project)
+        )
 
     async def _start(self, going: Going) -> None:
         run, task, project = going
@@ -78,7 +80,7 @@ class Starter:
             branch, base, fetched = await self._branch_and_base(project, task, run)
         journal.debug("base known", run=run.run)
         session = task.session or str(uuid.uuid4())
-        had = await self._known(task.workspace)
+        had = await self._known(going)
         if had != base:
             await Mirror(project.name).export(base, had, run.file("base"))
         words = prompt.compose(project, branch, task.author, task.history, task.text)

@@ -62,7 +62,27 @@ STATUS = {
     "missing": [],
     "not_held": [],
 }
+SURVEYED = {
+    "project": "demo",
+    "folder": "",
+    "made": True,
+    "bytes": 1_234_567,
+    "files": 1200,
+    "untracked": 3,
+    "uncommitted": 0,
+    "branches": [{"branch": "agent/demo-1", "head": "1" * 40, "commits": 2, "proposal": "3"}],
+    "problem": "",
+}
+RESET = {
+    "project": "demo",
+    "kept": [{"branch": "agent/demo-1", "head": "1" * 40, "ref": "refs/kept/20260131-091200/agent/demo-1", "file": ""}],
+    "set_aside": "",
+    "notes": [],
+}
 WORKER = {
+    "Survey": {"reply": SURVEYED},
+    "Reset": {"reply": RESET},
+    "Stash": {"reply": {"stashed": True}},
     "Enqueue": {"reply": {"task": "7", "created": True, "ahead": 0, "steered": False}},
     "Vote": {"reply": PROPOSAL},
     "GetStatus": {"reply": STATUS},

@@ -56,7 +56,9 @@ def test_flags_stand_anywhere(text: str) -> None:
     assert given(text) == Given("other", "", frozenset({"running"}))
 
 
-@pytest.mark.parametrize("name", ["deploy", "push", "cancel", "queue", "webhook", "pause", "resume"])
+@pytest.mark.parametrize(
+    "name", ["deploy", "push", "reset", "stash", "own", "cancel", "queue", "webhook", "pause", "resume"]
+)
 def test_the_project_is_that_of_the_channel_or_the_one_named(name: str) -> None:
     assert given(f"!{name}") == Given("demo", "", frozenset())
     assert given(f"!{name} other").project == given(f"!{name} #other", channel="").project == "other"
@@ -214,6 +216,9 @@ def test_the_forms_are_those_of_the_manual() -> None:
         "!run <project> <task>",
         "!deploy [project]",
         "!push [project]",
+        "!reset [project] [--yes]",
+        "!stash [project]",
+        "!own [project]",
         "!cancel [project] [--running]",
         "!status",
         "!queue [project]",
@@ -234,6 +239,7 @@ def test_the_forms_are_those_of_the_manual() -> None:
     [
         ("run", {"project": "demo", "task": '"quoted" and --flagged #x'}),
         ("cancel", {"project": "demo", "running": ""}),
+        ("reset", {"project": "demo", "yes": ""}),
         ("addproject", {"name": "a", "repo_url": "git@host:x", "agent_name": 'O\'Neil "X"', "channel": "99"}),
         ("addproject", {"name": "a", "repo_url": "git@host:x", "agent_name": "--agent"}),
         ("addproject", {"name": "a", "repo_url": "git@host:x", "agent_name": "#one", "channel": "99"}),
@@ -280,7 +286,7 @@ PEOPLE = Snapshot(
 )  # fmt: skip
 WHO = {"approver": "1", "operator": "2", "reader": "3", "stranger": "9"}
 READERS = {"status", "queue", "projects", "help"}
-APPROVERS = {"deploy"}
+APPROVERS = {"deploy", "reset", "stash", "own"}
 RIGHT = {
     "run": "!run demo x", "addproject": "!addproject a git@host:x", "schedule": "!schedule 0 8 * * *",
     "autonomy": "!autonomy on",

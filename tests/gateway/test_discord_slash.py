@@ -28,6 +28,9 @@ RIGHT: dict[str, tuple[str, dict[str, Any]]] = {
     "run": ("!run other “fix it --now”", {"project": "other", "task": "fix it --now"}),
     "deploy": ("!deploy other", {"project": "other"}),
     "push": ("!push other", {"project": "other"}),
+    "reset": ("!reset --yes", {"yes": True}),
+    "stash": ("!stash demo", {"project": "demo"}),
+    "own": ("!own", {}),
     "cancel": ("!cancel --running", {"running": True}),
     "status": ("!status", {}),
     "queue": ("!queue #other", {"project": "other"}),
@@ -48,6 +51,9 @@ WRONG: dict[str, tuple[str, dict[str, Any]]] = {
     "run": ("!run otter fix it", {"project": "otter", "task": "fix it"}),
     "deploy": ("!deploy dem", {"project": "dem"}),
     "push": ("!push dem", {"project": "dem"}),
+    "reset": ("!reset dem", {"project": "dem"}),
+    "stash": ("!stash dem", {"project": "dem"}),
+    "own": ("!own dem", {"project": "dem"}),
     "cancel": ("!cancel dem --running", {"project": "dem", "running": True}),
     "queue": ("!queue dem", {"project": "dem"}),
     "addproject": ("!addproject Fresh git@host:x", {"name": "Fresh", "repo_url": "git@host:x"}),
@@ -59,7 +65,7 @@ WRONG: dict[str, tuple[str, dict[str, Any]]] = {
 }
 NO_EFFECT_YET = {"schedule", "pause", "resume", "autonomy"}
 READERS = {"status", "queue", "projects", "help"}
-APPROVERS = {"deploy"}
+APPROVERS = {"deploy", "reset", "stash", "own"}
 
 
 @pytest.fixture

@@ -133,6 +133,14 @@ def test_a_rejected_proposal_is_discarded_and_its_hash_stays_in_the_log(db: sqli
         vote(db, "approve")
 
 
+def test_a_card_offers_commands_when_it_is_told_and_none_otherwise(db: sqlite3.Connection) -> None:
+    number = propose(db)
+    vote(db, "reject")
+    proposals.move(db, int(number), "discarded", "", edit="Discarded", actions=("reset sample",))
+
+    assert [each["actions"] for each in posts(db)] == ["", "", "reset sample"]
+
+
 def test_a_newer_card_of_the_branch_takes_the_place_of_the_open_one_alone(db: sqlite3.Connection) -> None:
     first = propose(db)
     other = propose(db, run="o", branch="agent/sample-2")

@@ -235,4 +235,22 @@ def test_only_what_the_clone_has_is_remembered_of_it_and_not_by_the_agents_word(
         _, run = start(db)
         tasks.place(db, task, "agent/sample-1", BASE, "s")
         settled(db, run, task, end(outcome, base="--upload-pack=evil", head=head))
-        assert workspaces.known(db, "sample") == known
+        assert workspaces.known(db, "sample", repositories.project()) == known
+
+
+@pytest.mark.parametrize(
+    ("outcome", "message", "offered"),
+    [
+        ("workspace", "has uncommitted changes; say `!stash`, or `!own`", "stash sample\nown sample"),
+        ("workspace", "an act is unfinished", ""),
+        ("failed", "the agent says `!own` and `!reset`", ""),
+    ],
+)
+def test_the_commands_that_a_refused_workspace_names_are_offered_and_no_words_of_an_agent(
+    db: sqlite3.Connection, outcome: str, message: str, offered: str
+) -> None:
+    queue(db, "m1")
+    task, run = start(db)
+    settled(db, run, task, end(outcome, message=message))
+
+    assert [each["actions"] for each in posts(db)] == [offered]

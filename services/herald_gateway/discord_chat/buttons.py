@@ -3,6 +3,7 @@
 Nothing is kept in memory: what a button does is in its custom id, so those from before a restart work, too.
 """
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -13,10 +14,15 @@ from herald.snapshot import Current
 from herald_gateway.chat import Inbox, Message
 from herald_gateway.discord_chat import interactions
 from herald_gateway.discord_chat.interactions import Deferred
+from herald_gateway.discord_chat.late import said_at
 
 _PREFIX = "herald"
 _VOTES = {"approve": "\U0001f44d", "reject": "\U0001f44e"}
 _UNKNOWN = "This button is of another version of Herald; say it as a command."
+
+_OLD_LIST = "This list is more than an hour old. Say !reset again to see what is there now."
+_FRESH = 3600.0
+"""Seconds for which a list may be acted on by its button."""
 
 Confirm = Callable[[str, str], Awaitable[str]]
 """Lets a late message (its id) be acted on, as this person says; returns a line for the one who pressed. Raises
@@ -68,6 +74,10 @@ class Buttons:
                 await self._say(interaction, _VOTES[choice], proposal=proposal)
             case ["cancel", task]:
                 await self._say(interaction, "!cancel --running", task=task)
+            case ["do", command] if command.endswith(" --yes") and is_old(_message_of(interaction)):
+                await interactions.say(interaction, _OLD_LIST)
+            case ["do", command]:
+                await self._say(interaction, f"!{command}")
             case ["late", message]:
                 try:
                     line = await self._confirm(message, interactions.author_of(interaction))
@@ -90,3 +100,13 @@ class Buttons:
             replies_to=task,
         )
         await interactions.take(self._inbox, self._deferred, interaction, message)
+
+
+def is_old(message: int) -> bool:
+    """Whether the message with a button was posted too long ago for what it lists to be acted on."""
+    return time.time() - said_at(message) > _FRESH
+
+
+def _message_of(interaction: discord.Interaction) -> int:
+    """The message with the button; 0, which is old, where Discord does not say it."""
+    return interaction.message.id if interaction.message is not None else 0

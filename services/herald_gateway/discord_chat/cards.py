@@ -33,6 +33,14 @@ _HIDDEN = re.compile(r"\|\|")
 _LAYOUT = re.compile(r"^(\s*)(?=#{1,3} |-# |>)", re.MULTILINE)
 _NOT_A_NAME = re.compile(r"(dis)(?=cord)|(cly)(?=de)", re.IGNORECASE)
 
+_LABELS = {
+    "reset": ("Reset…", 2),
+    "reset --yes": ("Reset", 4),
+    "stash": ("Stash changes", 2),
+    "own": ("Use an own clone", 2),
+}
+"""What the buttons of commands are called, and their style; a command without a label gets none."""
+
 Json = dict[str, Any]
 
 
@@ -105,7 +113,7 @@ def username(name: str) -> str:
 
 
 def button(label: str, custom_id: str, style: int) -> Json:
-    """A button; style 3 is green, 4 is red."""
+    """A button; style 2 is grey, 3 green, 4 red."""
     return {"type": 2, "style": style, "label": label, "custom_id": custom_id}
 
 
@@ -124,23 +132,37 @@ def _whole(due: Due, limit: int) -> Form:
     if len(content) <= longest:
         # Of what is no card, only the question about a late message can be voted on; its key is `late:` and an id.
         buttons = (button("Do it now", f"herald:{due.key}", 3),) if due.votable else ()
-        return Form(content or "(empty)", buttons=buttons, files=files)
+        return Form(content or "(empty)", buttons=buttons + _actions(due), files=files)
     first, _, _ = text.partition("\n")
     lead = plain(_cut(first if not first.startswith(_FENCE) else "The text is in the file.", _FIRST_LINE))
-    return Form(lead, files=(_inline("reply.txt", text), *files))
+    return Form(lead, buttons=_actions(due), files=(_inline("reply.txt", text), *files))
 
 
 def _card(due: Due, text: str) -> Form:
     """The first line as content; the rest, and what became of a settled card, as embed."""
     first, _, rest = text.partition("\n")
     shown = rest.strip("\n") or (first if due.revision else "")
-    buttons: tuple[Json, ...] = ()
+    buttons = _actions(due)
     if due.votable and due.proposal:
         buttons = (
             button("Push", f"herald:vote:{due.proposal}:approve", 3),
             button("Discard", f"herald:vote:{due.proposal}:reject", 4),
         )
     return Form(_cut(plain(first), LONGEST), _cut(plain(shown), _EMBED), buttons)
+
+
+def _actions(due: Due) -> tuple[Json, ...]:
+    """A button for each command that a post offers."""
+    known = ((each, _LABELS.get(_label_key(each))) for each in due.actions.splitlines())
+    return tuple(
+        button(label, f"herald:do:{each}", style) for each, found in known if found for label, style in [found]
+    )
+
+
+def _label_key(action: str) -> str:
+    """The command, and whether it is confirmed."""
+    words = action.split()
+    return " ".join((*words[:1], *(each for each in words if each.startswith("--"))))
 
 
 def _question(due: Due) -> tuple[Json, ...]:

@@ -78,9 +78,10 @@ class Surveyed(TypedDict):
 
 
 class Reset(TypedDict):
-    """The workspace is cleared."""
+    """The workspace is cleared. `set_aside` is the folder under which an own one was kept, empty if it was not."""
 
     reset: bool
+    set_aside: str
 
 
 class Stashed(TypedDict):
@@ -120,8 +121,9 @@ class Agent(Interface, interface="io.herald.Agent"):
         """Say how much lies in the workspace."""
         raise NotImplementedError
 
-    async def Reset(self, *, project: str, workspace: str) -> Reset:
-        """Clear the workspace: an own one is made anew, in a project's folder git cleans and checks out."""
+    async def Reset(self, *, project: str, workspace: str, keep: bool = False) -> Reset:
+        """Clear the workspace: an own one is made anew, in a project's folder git cleans and checks out. `keep`: what
+        an own one held is set aside, not deleted."""
         raise NotImplementedError
 
     async def Stash(self, *, project: str, workspace: str) -> Stashed:

@@ -116,10 +116,12 @@ class Gateway(Interface, interface="io.herald.Gateway"):
         ends: str | None = None,
         proposal: str | None = None,
         votable: bool = False,
+        actions: list[str] | None = None,
     ) -> None:
         """Post in a project's channel (empty project: the system channel); answered when it is on disk.
 
         Same key and revision twice is one post; a higher revision edits it. `file` is read to its end, at most 25 MB.
+        `actions` are commands without their exclamation mark (`stash demo`), offered as buttons where a chat has them.
         """
         raise NotImplementedError
 

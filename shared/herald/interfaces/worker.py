@@ -140,6 +140,69 @@ class Deployment(TypedDict):
     created_at: str
 
 
+class UnpushedBranch(TypedDict):
+    """A branch of a workspace with commits that no remote has. `commits` is -1 where they cannot be counted;
+    `proposal` is the open card of its head, empty without one."""
+
+    branch: str
+    head: str
+    commits: int
+    proposal: str
+
+
+class Surveyed(TypedDict):
+    """What lies in a project's workspace. `folder` is the project's folder, empty for a clone of Herald's own; `made`
+    is false while that has not been made.
+
+    `bytes` and `files` are all, `untracked` what git does not track, ignored files included, `uncommitted` changes of
+    tracked files. `problem`: why it could not be looked at as a whole; the numbers are then 0."""
+
+    project: str
+    folder: str
+    made: bool
+    bytes: int
+    files: int
+    untracked: int
+    uncommitted: int
+    branches: list[UnpushedBranch]
+    problem: str
+
+
+class KeptBranch(TypedDict):
+    """Commits that a reset kept: as `ref` of the mirror, or, where git's check refused them, in a bundle (`file`)."""
+
+    branch: str
+    head: str
+    ref: str
+    file: str
+
+
+class WorkspaceReset(TypedDict):
+    """What a reset kept. `set_aside` is the folder of a workspace that could not be read and was kept as a whole;
+    `notes` are sentences about what went otherwise than usual."""
+
+    project: str
+    kept: list[KeptBranch]
+    set_aside: str
+    notes: list[str]
+
+
+class Stashed(TypedDict):
+    """`stashed` is false when there was nothing to stash."""
+
+    stashed: bool
+
+
+class ExportedCard(TypedDict):
+    """A bundle holds `head` as `ref`, without the history of `base`, which its reader must have."""
+
+    project: str
+    branch: str
+    head: str
+    base: str
+    ref: str
+
+
 class Event(TypedDict):
     """One row of the event log. `data` is a JSON object as text."""
 
@@ -220,6 +283,34 @@ class Worker(Interface, interface="io.herald.Worker"):
 
     async def Propose(self, *, key: str, project: str, author: Author | None = None) -> list[Proposal]:
         """Look for branches of agents in the project's clone that nobody proposed, and propose them."""
+        raise NotImplementedError
+
+    async def Survey(self, *, project: str, author: Author | None = None) -> Surveyed:
+        """Say how much lies in the project's workspace, and which of its branches are not pushed. Busy while a task
+        runs there."""
+        raise NotImplementedError
+
+    async def Reset(self, *, key: str, project: str, author: Author | None = None) -> WorkspaceReset:
+        """Clear the project's workspace: a clone of Herald's own is made anew, a project's folder is cleaned by git.
+
+        Unpushed commits are kept for 30 days, open cards can still be voted on; uncommitted changes and ignored files
+        are deleted. Busy while a task runs there. The same key twice is one reset.
+        """
+        raise NotImplementedError
+
+    async def Stash(self, *, project: str, author: Author | None = None) -> Stashed:
+        """Run `git stash` in the project's folder. Busy while a task runs there, Conflict for a clone of Herald's
+        own."""
+        raise NotImplementedError
+
+    async def ExportCard(self, *, proposal: str, bundle: FileDescriptor, author: Author | None = None) -> ExportedCard:
+        """Write a card's commits as a git bundle into a regular file."""
+        raise NotImplementedError
+
+    async def ExportKept(
+        self, *, project: str, ref: str, bundle: FileDescriptor, author: Author | None = None
+    ) -> ExportedCard:
+        """The same for commits that a reset kept, by their `ref`."""
         raise NotImplementedError
 
     async def GetTask(self, *, task: str) -> Task:
