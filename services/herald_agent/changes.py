@@ -17,11 +17,15 @@ _TOGETHER = 64 << 20
 """Bytes of files that are compared at once."""
 
 _PIECE = 1 << 20
+_GITLINK = b"160000"
 _LINKS = ("120000", "160000")
 
 
 class Change(NamedTuple):
-    """A path that git names. `kind` is that of the working tree: M, D, T, A, or ? where nothing is tracked."""
+    """A path that git names. `kind` is that of the working tree: M, D, T, A, or ? where nothing is tracked.
+
+    `submodule`: it is one and stays one. `repository`: a repository lies where something else is tracked.
+    """
 
     path: bytes
     kind: str
@@ -29,12 +33,14 @@ class Change(NamedTuple):
     hash: str
     same_mode: bool
     submodule: bool
+    repository: bool = False
 
 
 class Changes(NamedTuple):
     """What was changed: `paths` in the working tree, `staged` whether the index differs from the commit.
 
-    `repositories` are untracked folders that are repositories of their own.
+    `repositories` are folders that are repositories of their own and no submodules, `submodules` those that stand at
+    another commit, whoever moved them: `submodules.sort_out` knows.
     """
 
     paths: list[bytes]
@@ -61,13 +67,15 @@ def changes(git: Git, *, with_untracked: bool = True, before: Sequence[str] = ()
     ]
     doubtful = [each for each in named if each.kind == "M" and each.same_mode and not each.submodule]
     same = _as_written(git, [each for each in doubtful if each.mode not in _LINKS])
-    submodules = [os.fsdecode(each.path) for each in named if each.submodule and each.kind != "D"]
-    repositories = [os.fsdecode(each.path) for each in named if each.kind == "?" and each.path.endswith(b"/")]
+    submodules = [os.fsdecode(each.path) for each in named if each.submodule and each.kind == "M"]
+    repositories = [
+        os.fsdecode(each.path) for each in named if each.repository or (each.kind == "?" and each.path.endswith(b"/"))
+    ]
     paths = [
         each.path
         for each in named
         if each.kind != "A" and each.path not in same and not each.path.endswith(b"/")
-        if not each.submodule or each.kind == "D"
+        if not each.submodule and not each.repository
     ]
     return Changes(paths, any(each.kind == "A" for each in named), repositories, submodules)
 
@@ -87,7 +95,7 @@ def _understood(fields: list[bytes]) -> Iterator[Change]:
         if kind == b"?":
             yield Change(rest, "?", "", "", same_mode=False, submodule=False)
         elif kind == b"1":
-            signs, sub, _, index_mode, tree_mode, _, index_hash, path = rest.split(b" ", 7)
+            signs, _, _, index_mode, tree_mode, _, index_hash, path = rest.split(b" ", 7)
             in_tree = chr(signs[1])
             yield Change(
                 path,
@@ -95,7 +103,8 @@ def _understood(fields: list[bytes]) -> Iterator[Change]:
                 index_mode.decode(),
                 index_hash.decode(),
                 same_mode=index_mode == tree_mode,
-                submodule=sub.startswith(b"S"),
+                submodule=index_mode == tree_mode == _GITLINK,
+                repository=index_mode != _GITLINK == tree_mode,
             )
         elif kind == b"u":
             yield Change(rest.split(b" ", 9)[-1], "M", "", "", same_mode=False, submodule=False)

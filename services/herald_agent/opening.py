@@ -10,7 +10,7 @@ from typing import NamedTuple, NoReturn
 
 from herald import journal
 from herald.errors import Failed
-from herald_agent import settlement, tree
+from herald_agent import settlement, submodule_checkout, submodules, submodules_in_place, tree
 from herald_agent.changes import changes
 from herald_agent.git import Git, refused
 from herald_agent.inside import Unusable
@@ -19,6 +19,7 @@ from herald_agent.record import Going, Record, Uncommitted
 from herald_agent.repository import Repository, check_rest
 from herald_agent.settlement import Left
 from herald_agent.store import Incomplete
+from herald_agent.submodule_checkout import within
 from herald_agent.workspace import Workspace
 
 _LONG = 300.0
@@ -54,7 +55,8 @@ class OpenWorkspace:
         if own is not None:
             own.exclude(b"")
             start = own.git.head_of(going.branch) or going.base
-            moved = own.check_out(start, going.branch)
+            moved = own.check_out(start, going.branch, self.notes)
+            self._record.submodules = submodules.standings(own.git, within(own.git))
             self._tell_of_moved(moved)
             strangers = tree.untracked(own.git)
             own.exclude(tree.patterns_of(strangers))
@@ -63,9 +65,15 @@ class OpenWorkspace:
             made = (
                 ["--no-track", "-b", going.branch, going.base] if going.created else ["--no-guess", going.branch, "--"]
             )
-            self._switch("checkout", "--quiet", "--no-overwrite-ignore", *made)
-            self._record.before = [os.fsdecode(path) for path in tree.untracked(self.repository.git)]
+            git = self.repository.git
+            self._record.came = submodules.standings(git)
             self._record.write()
+            self._switch("checkout", "--quiet", "--no-overwrite-ignore", *made)
+            self._record.hidden = submodules_in_place.bring(git, self.notes)
+            self._record.submodules = submodules.standings(git)
+            self._record.before = [os.fsdecode(path) for path in tree.untracked(git)]
+            self._record.write()
+            submodules_in_place.hide(git, self._record.hidden, hidden=True)
         self._record.set_ready()
 
     def _switch(self, *arguments: str) -> None:
@@ -115,14 +123,16 @@ class OpenWorkspace:
             uncommitted = self._close_own(repository.own, auto_commit=auto_commit) if ready else False
         else:
             cut_off = repository.git.inside(lambda: settlement.clear_locks(repository.git_folder, going.branch))
+            submodules_in_place.hide(repository.git, self._record.hidden, hidden=False)
             if ready:
                 uncommitted = settlement.take_in_place(
-                    *(repository.git, repository.git_folder, going, notes, self._record.before),
-                    auto_commit=auto_commit,
+                    *(repository.git, repository.git_folder, going, notes, self._record), auto_commit=auto_commit
                 )
             if not uncommitted:
                 self._record.set_unready()
                 settlement.put_back(repository.git, going, notes, cut_off=cut_off and not ready)
+                submodules_in_place.put_back(repository.git, self._record.came, going.branch, notes)
+                self._record.came, self._record.hidden = {}, []
         self._record.uncommitted = settlement.left_uncommitted(going) if uncommitted else None
         left = settlement.result(repository.git, going, notes, uncommitted=uncommitted)
         if going.ours and not left.commits and not uncommitted:
@@ -156,7 +166,10 @@ class OpenWorkspace:
             notes.append(f"What the agent committed on {going.branch} is damaged and was not taken.")
         try:
             own.look(head or going.base if auto_commit else going.base, going.branch)
-            found = changes(own.git)
+            began = self._record.submodules
+            submodule_checkout.hold(own.git, going.branch)
+            found = submodules.sort_out(own.git, changes(own.git), began)
+            submodules.tell(own.git, within(own.git), began, notes)
             settlement.name_what_is_left_out(found, notes)
             if auto_commit and on_branch:
                 settlement.commit(own.git, going, head or going.base, found)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from herald import durable, journal
 from herald_agent.locks import folder
+from herald_agent.submodules import Standing
 
 _MOST_UNFINISHED = 50
 _LIMIT = 8 << 20
@@ -58,6 +59,12 @@ class Record:
         """Untracked files in a person's folder from before the run; a folder of such files ends with a slash."""
         self.told: list[str] = []
         """Kinds of things that are said once for a workspace."""
+        self.submodules: dict[str, Standing] = {}
+        """Where submodules stood when the run began, by path."""
+        self.came: dict[str, Standing] = {}
+        """Where a person had them; path mode puts that back."""
+        self.hidden: list[str] = []
+        """Submodules that stand elsewhere than the base has them, and that git passes over during the run."""
         self._unfinished: dict[str, list[str]] = {}
         for name in os.listdir(records):
             if name.startswith(f".{workspace}.json."):  # a kill came while it was written
@@ -74,6 +81,9 @@ class Record:
             self.excluded = str(body.get("excluded", ""))
             self.before = [str(each) for each in body.get("before", [])]
             self.told = [str(each) for each in body.get("told", [])]
+            self.submodules = _standings(body.get("submodules", {}))
+            self.came = _standings(body.get("came", {}))
+            self.hidden = [str(each) for each in body.get("hidden", [])]
         except FileNotFoundError:
             return
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
@@ -119,6 +129,7 @@ class Record:
     def clear(self) -> None:
         """Note that the workspace is made anew."""
         self.going, self.uncommitted, self.excluded, self.before = None, None, "", []
+        self.submodules, self.came, self.hidden = {}, {}, []
         self._unfinished = {}
         self.write()
         self.set_unready()
@@ -133,7 +144,8 @@ class Record:
         """Put it on the disk. Raises OSError."""
         for asked in list(self._unfinished)[:-_MOST_UNFINISHED]:
             del self._unfinished[asked]
-        if not (self.going or self._unfinished or self.uncommitted or self.excluded or self.before or self.told):
+        rest = (self.excluded, self.before, self.told, self.came)
+        if not (self.going or self._unfinished or self.uncommitted or any(rest)):
             durable.with_no_trace(self._path)
             return
         body = {
@@ -143,8 +155,15 @@ class Record:
             "excluded": self.excluded,
             "before": self.before,
             "told": self.told,
+            "submodules": self.submodules,
+            "came": self.came,
+            "hidden": self.hidden,
         }
         durable.write_atomic(self._path, json.dumps(body, indent=1).encode(), 0o600)
+
+
+def _standings(found: dict[str, Any]) -> dict[str, Standing]:
+    return {str(path): Standing(*map(str, each)) for path, each in found.items()}
 
 
 def _going(found: dict[str, Any] | None) -> Going | None:
