@@ -9,6 +9,7 @@ from herald_agent.discard import discard
 from herald_agent.prepare import prepare
 from herald_agent.reset import reset, stash, survey
 from herald_agent.run import run
+from herald_agent.take_submodule import take_submodule
 from herald_agent.update import update
 
 
@@ -44,6 +45,10 @@ def _stash(call: Call) -> dict[str, Any]:
     return stash(call.parameters)
 
 
+def _take_submodule(call: Call) -> dict[str, Any]:
+    return take_submodule(call.parameters)
+
+
 _PLACE: dict[str, type] = {"project": str, "workspace": str}
 
 METHODS = {
@@ -59,6 +64,20 @@ METHODS = {
             "have": list,
             "pack": Descriptor,
         },
+    ),
+    "TakeSubmodule": Method(
+        _take_submodule,
+        {
+            **_PLACE,
+            "path": str,
+            "names": list,
+            "url": str,
+            "commit": str,
+            "have": list,
+            "pack": Descriptor,
+            "problem": str,
+        },
+        {"problem": ""},
     ),
     "Survey": Method(_survey, _PLACE),
     "Reset": Method(_reset, _PLACE),

@@ -83,6 +83,15 @@ def write_config(place: str, new: str, module: Module, url: str, *, is_sha256: b
     """In the child: an empty repository for a submodule. `place` is the workspace, `new` the folder to fill."""
     for each in ("objects/pack", "objects/info", "refs/heads", "info"):
         os.makedirs(os.path.join(new, each), 0o700, exist_ok=True)
+    write_text(os.path.join(new, "HEAD"), "ref: refs/heads/none\n")
+    write_text(os.path.join(new, "info/exclude"), "")
+    write_text(os.path.join(new, "config"), config_of(place, module, url, is_sha256=is_sha256))
+    if objects:
+        write_text(os.path.join(new, "objects/info/alternates"), f"{objects}\n")
+
+
+def config_of(place: str, module: Module, url: str, *, is_sha256: bool) -> str:
+    """The configuration of a submodule's repository."""
     text = _CONFIG.format(version=int(is_sha256))
     text += f'\turl = "{url}"\n' if _URL.fullmatch(url) and len(url) <= _LONGEST_URL else ""
     if module.path:
@@ -90,12 +99,26 @@ def write_config(place: str, new: str, module: Module, url: str, *, is_sha256: b
         up = os.path.relpath(os.path.join(place, module.path), final)
         escaped = up.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
         text += f'[core]\n\tworktree = "{escaped}"\n'
-    files = {"HEAD": "ref: refs/heads/none\n", "config": text + (_SHA256 if is_sha256 else ""), "info/exclude": ""}
-    if objects:
-        files["objects/info/alternates"] = f"{objects}\n"
-    for name, content in files.items():
-        with open(os.path.join(new, name), "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(content)
+    return text + (_SHA256 if is_sha256 else "")
+
+
+def write_text(path: str, text: str) -> None:
+    """In the child: write a small file of Herald's making."""
+    with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(text)
+
+
+def establish(place: str, module: Module, url: str, *, is_sha256: bool, objects: str) -> None:
+    """In the child: have a submodule's folder belong to its repository, which is made if it is not there."""
+    repository = os.path.join(place, ".git", "modules", module.name)
+    if _is_folder(os.path.join(repository, "objects")):
+        with open(os.path.join(repository, "objects", "info", "alternates"), "w", encoding="utf-8") as file:
+            file.write(f"{objects}\n")
+        write_text(os.path.join(repository, "config"), config_of(place, module, url, is_sha256=is_sha256))
+    else:
+        write_config(place, repository, module, url, is_sha256=is_sha256, objects=objects)
+    os.makedirs(os.path.join(place, module.path), exist_ok=True)
+    link(place, module)
 
 
 def link(place: str, module: Module) -> None:

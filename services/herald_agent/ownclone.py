@@ -11,6 +11,7 @@ from herald_agent.git import Git
 from herald_agent.gitfolder import Upstream
 from herald_agent.record import Record
 from herald_agent.store import Store
+from herald_agent.submodule_making import Making
 from herald_agent.workspace import Workspace
 
 _LONG = 300.0
@@ -23,6 +24,7 @@ class OwnClone(NamedTuple):
     workspace: Workspace
     store: Store
     record: Record
+    making: Making
     upstream: Upstream = Upstream()
 
     def is_there(self) -> bool:
@@ -46,7 +48,7 @@ class OwnClone(NamedTuple):
         sealed = gitfolder.Making(self.store.objects, is_sha256=self.store.is_sha256(), exclude=exclude)
         gitfolder.seal(
             *(self.git, self.workspace, self.store.tips(), self.upstream, sealed, notes),
-            lambda: modulefolders.bring(self.git, lambda _name: modulefolders.Base(), notes),
+            lambda: modulefolders.bring(self.git, self.making.base, notes),
         )
 
     def make(self, notes: list[str]) -> None:
@@ -61,7 +63,7 @@ class OwnClone(NamedTuple):
         kept = self.workspace.kept
         moved = submodule_checkout.leave(self.git, kept, commit)
         moved += tree.bring(self.git, self.workspace, commit, branch)
-        moved += submodule_checkout.bring(self.git, kept, [] if notes is None else notes)
+        moved += submodule_checkout.bring(self.git, kept, self.making, [] if notes is None else notes)
         self.save_index()
         return moved
 

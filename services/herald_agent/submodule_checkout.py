@@ -9,6 +9,7 @@ from herald import durable
 from herald_agent import submodules, tree
 from herald_agent.changes import changes, stage
 from herald_agent.git import Git
+from herald_agent.submodule_making import Making
 from herald_agent.submodules import Submodule
 
 _LONG = 900.0
@@ -35,10 +36,13 @@ def leave(git: Git, kept: str, commit: str) -> list[str]:
     return [name for each in here if each.path not in staying for name in vacate(git, kept, each)]
 
 
-def bring(git: Git, kept: str, notes: list[str]) -> list[str]:
-    """After a checkout: bring those that are initialised to their gitlinks' commits; returns what was moved."""
+def bring(git: Git, kept: str, making: Making, notes: list[str]) -> list[str]:
+    """After a checkout: bring those that are initialised, or are to be, to their gitlinks' commits.
+
+    Returns what was moved.
+    """
     moved: list[str] = []
-    for each in submodules.walk(git, within(git)):
+    for each in submodules.walk(git, within(git), lambda one: making.make(git, one, notes)):
         if not each.is_repository:
             continue
         if each.git.commit_of(each.wanted) != each.wanted:

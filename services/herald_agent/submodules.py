@@ -8,7 +8,7 @@ it stood when the run began is the agent's.
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NamedTuple
 
@@ -57,10 +57,13 @@ def gitlinks(git: Git) -> dict[str, str]:
     return found
 
 
-def walk(git: Git, within: str = "", prefix: str = "", depth: int = 0) -> Iterator[Submodule]:
+def walk(
+    git: Git, within: str = "", prepare: Callable[[Submodule], bool] | None = None, prefix: str = "", depth: int = 0
+) -> Iterator[Submodule]:
     """Every submodule, and those in it after it. `path` is from the workspace's top on.
 
-    `within`: repositories are only those in this folder, as Herald has made them.
+    `within`: repositories are only those in this folder, as Herald has made them. `prepare` may make one, and says
+    whether one is there then.
     """
     links = dict(list(gitlinks(git).items())[:MOST])
     if not links or depth >= DEEPEST:
@@ -69,9 +72,11 @@ def walk(git: Git, within: str = "", prefix: str = "", depth: int = 0) -> Iterat
     there: list[str] = git.inside(lambda: [path for path in links if _is_repository(folder, path, within)])
     for path, wanted in links.items():
         one = Submodule(f"{prefix}{path}", wanted, in_submodule(git, path), path in there)
+        if prepare is not None:
+            one = one._replace(is_repository=prepare(one))
         yield one
         if one.is_repository and git.inside(partial(os.path.lexists, os.path.join(one.git.folder, ".git"))):
-            yield from walk(one.git, within, f"{one.path}/", depth + 1)
+            yield from walk(one.git, within, prepare, f"{one.path}/", depth + 1)
 
 
 def in_submodule(git: Git, path: str) -> Git:

@@ -40,7 +40,12 @@ class Submodules(Section):
     init: Selection | None = Field(
         default=None, description="all, none, or a list of paths; default: those that the project's clone has"
     )
-    push: bool = Field(default=False, description="Push commits of submodules before the branch that needs them")
+    urls: dict[PathInProject, Remote] = Field(
+        default_factory=dict, description="Addresses by path that are accepted besides those that need no acceptance"
+    )
+    push: Annotated[bool, LATER] = Field(
+        default=False, description="Push commits of submodules before the branch that needs them"
+    )
 
 
 class Lfs(Section):
@@ -68,7 +73,7 @@ class Git(Section):
         default=None, description="Where branches are pushed to; default: what the clone says, else the remote"
     )
     fsck: Annotated[Fsck, LATER] = Field(default=Fsck(), description="Checks of the remote's history")
-    submodules: Annotated[Submodules, LATER] = Field(default=Submodules(), description="Repositories inside this one")
+    submodules: Submodules = Field(default=Submodules(), description="Repositories inside this one")
     lfs: Annotated[Lfs, LATER] = Field(default=Lfs(), description="Files that git-lfs keeps")
 
 

@@ -7,7 +7,8 @@ DESCRIPTION
     Serves io.herald.Git on the connection that systemd hands over as standard input; one instance for each
     connection, and it ends with it. Fetch updates Herald's own bare repository of a project from the remote and
     packs what the caller lacks. Push pushes exactly one commit hash to one branch of the agent, never to the
-    default branch, and only if the remote's branch is where the caller expects it.
+    default branch, and only if the remote's branch is where the caller expects it. FetchSubmodule does as Fetch for
+    a submodule, if its address is accepted.
 
     The remote's URL comes from the compiled configuration by project name. ssh, https and absolute paths are
     allowed. No repository of anybody else is ever opened: the worker's objects are read as alternates.
@@ -18,6 +19,8 @@ ENVIRONMENT
 
 FILES
     STATE/git/PROJECT.git   own bare repository; a damaged one is renamed to PROJECT.git.damaged-TIME and made anew
+    STATE/git/PROJECT+DIGEST.git   the same for one submodule
+    STATE/git/PROJECT.submodules.json   addresses of submodules, as they were when Herald first looked
     STATE/git/PROJECT.lock  held while an act with this project goes on
     STATE/git/known_hosts   host keys, each taken at the first contact (system mode)
 """
@@ -27,13 +30,14 @@ import sys
 from herald.bus import oneshot
 from herald_git.fetch import FETCH
 from herald_git.push import PUSH
+from herald_git.submodule import FETCH_SUBMODULE
 
 
 def main() -> None:
     if len(sys.argv) > 1:
         print(__doc__)
         sys.exit(0 if sys.argv[1] == "--help" else 2)
-    oneshot.serve("io.herald.Git", {"Fetch": FETCH, "Push": PUSH})
+    oneshot.serve("io.herald.Git", {"Fetch": FETCH, "FetchSubmodule": FETCH_SUBMODULE, "Push": PUSH})
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ FETCH = Method(fetch, {"project": str, "have": list, "pack": Descriptor})
 def _fetch_and_pack(own: Repository, origin: Remote, have: list[str], pack: int) -> dict[str, Any]:
     own.prepare()
     default = _update(own, origin)
-    size = 0 if default.head in have else _pack(own, default.head, have, pack)
+    size = 0 if default.head in have else pack_of(own, default.head, have, pack)
     return {"branch": default.branch, "head": default.head, "pack_bytes": size}
 
 
@@ -84,7 +84,8 @@ def _tracked_head(own: Repository, branch: str) -> str:
     return outcome.out.decode().strip()
 
 
-def _pack(own: Repository, head: str, have: list[str], pack: int) -> int:
+def pack_of(own: Repository, head: str, have: list[str], pack: int) -> int:
+    """Write a pack of a commit without what the caller has; returns its size. Raises RepositoryError."""
     os.ftruncate(pack, 0)
     os.lseek(pack, 0, os.SEEK_SET)
     excluded = "".join(f"^{each}\n" for each in _known(own, have))

@@ -116,6 +116,26 @@ class Agent(Interface, interface="io.herald.Agent"):
         there yet. Busy while an agent is at work there."""
         raise NotImplementedError
 
+    async def TakeSubmodule(
+        self,
+        *,
+        project: str,
+        workspace: str,
+        path: str,
+        names: list[str],
+        url: str,
+        commit: str,
+        have: list[str],
+        pack: FileDescriptor,
+        problem: str = "",
+    ) -> Updated:
+        """Take a pack with what may be lacking of a submodule's commit (may be empty), so that the next run has it.
+
+        `path` is from the workspace's top on, `names` those of `.gitmodules` from the outermost one on. `problem`: it
+        could not be fetched, and why. Busy while an agent is at work there.
+        """
+        raise NotImplementedError
+
     async def Survey(self, *, project: str, workspace: str) -> Surveyed:
         """Say how much lies in the workspace."""
         raise NotImplementedError

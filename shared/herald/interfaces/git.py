@@ -15,6 +15,15 @@ class Fetched(TypedDict):
     pack_bytes: int
 
 
+class FetchedSubmodule(TypedDict):
+    """Where the submodule comes from, its names in `.gitmodules` from the outermost one on; the pack on the descriptor
+    has what `have` lacks."""
+
+    url: str
+    names: list[str]
+    pack_bytes: int
+
+
 class PushResult(TypedDict):
     """`moved`: the remote's branch is neither absent nor what Herald pushed last; `refused`: the remote said no
     (`reason` has its words)."""
@@ -31,6 +40,16 @@ class Git(Interface, interface="io.herald.Git"):
 
         Unavailable when the remote does not answer, Conflict when it has no branch yet, Failed with the next step
         when it refuses the key.
+        """
+        raise NotImplementedError
+
+    async def FetchSubmodule(
+        self, *, project: str, path: list[str], commit: str, have: list[str], pack: FileDescriptor
+    ) -> FetchedSubmodule:
+        """Fetch a submodule and pack one of its commits. `path` names it, after those around it.
+
+        Its address is that of the default branch, after a Fetch of the project. Conflict when it is not accepted, or
+        when the remote does not have the commit.
         """
         raise NotImplementedError
 

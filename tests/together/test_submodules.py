@@ -1,0 +1,123 @@
+"""Submodules from a message to the card: a whole Herald over a project that has some."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import repositories
+from tests.support.herald import Herald, Site
+from tests.support.repositories import Remote, git
+
+LOCAL = ("-c", "protocol.file.allow=always")
+
+
+class Family:
+    """A project with a submodule `lib` that has one itself, `in side`."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.outer, self.inner = self._remote("outer.git"), self._remote("inner.git")
+        work = self._work("outer.git")
+        git(work, *LOCAL, "submodule", "--quiet", "add", "../inner.git", "in side")
+        git(work, "commit", "--quiet", "-am", "Nested")
+        git(work, "push", "--quiet", "origin", "main")
+        git(site.clone, *LOCAL, "submodule", "--quiet", "add", "../outer.git", "lib")
+        git(site.clone, "commit", "--quiet", "-am", "With a submodule")
+        git(site.clone, "push", "--quiet", "origin", "main")
+        site.base = site.remote.heads()["main"]
+
+    def _remote(self, name: str) -> Remote:
+        remote = Remote(self.site.folder / name)
+        work = self._work(name)
+        work.mkdir()
+        git(work, "init", "--quiet", "--initial-branch=main", ".")
+        git(work, "remote", "add", "origin", str(remote.path))
+        repositories.commit(work, {"a.c": f"{name}\n"}, "Begin")
+        git(work, "push", "--quiet", "origin", "main")
+        return remote
+
+    def _work(self, name: str) -> Path:
+        return self.site.folder / f"work on {name}"
+
+    def move_upstream(self) -> str:
+        """Somebody commits to the outer submodule and takes that into the project."""
+        head = repositories.commit(self._work("outer.git"), {"a.c": "moved\n"}, "Moved")
+        git(self._work("outer.git"), "push", "--quiet", "origin", "main")
+        other = repositories.clone(self.site.remote, self.site.folder / f"other-{head[:7]}")
+        git(other, "update-index", "--cacheinfo", f"160000,{head},lib")
+        git(other, "commit", "--quiet", "-m", "Move lib")
+        git(other, "push", "--quiet", "origin", "main")
+        return head
+
+    def configure(self, **submodules: Any) -> None:
+        self.site.configure(git={"submodules": submodules})
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    with Site(tmp_path) as site:
+        yield site
+
+
+@pytest.fixture
+def family(site: Site) -> Family:
+    return Family(site)
+
+
+def said(herald: Herald, command: str) -> str:
+    """What a shell command of the agent answers."""
+    before = len(herald.posts())
+    assert herald.ended(herald.enqueue(f"shell {command}")) == "done"
+    herald.idle()
+    return "\n".join(post["text"] for post in herald.posts()[before:])
+
+
+def test_submodules_of_submodules_are_there_and_need_no_network(family: Family) -> None:
+    family.configure(init="all")
+    herald = family.site.start()
+
+    text = said(herald, "cat lib/a.c 'lib/in side/a.c'; git submodule update --recursive && git submodule status")
+
+    assert "outer.git\ninner.git\n" in text
+    assert f" {family.outer.heads()['main']} lib" in text
+    family.site.herald.finish()
+
+
+def test_what_the_clone_has_initialised_is_the_default_and_it_follows_upstream(family: Family) -> None:
+    family.site.configure()
+    herald = family.site.start()
+    assert "outer.git" in said(herald, "cat lib/a.c")
+
+    head = family.move_upstream()
+
+    assert head in said(herald, "git -C lib rev-parse HEAD; echo x > new.txt")
+    assert git(family.site.clone / "lib", "rev-parse", "HEAD") != head
+    (proposal,) = herald.proposals()
+    herald.vote()
+    herald.idle()
+    assert git(family.site.remote.path, "rev-parse", f"{proposal['branch']}:lib") == head
+    herald.finish()
+
+
+def test_none_leaves_them_empty(family: Family) -> None:
+    family.configure(init="none")
+    herald = family.site.start()
+    assert "nothing: ." in said(herald, "echo nothing: $(ls -A lib).")
+    herald.finish()
+
+
+def test_a_submodule_that_is_not_accepted_is_told_and_stops_nothing(family: Family) -> None:
+    family.configure(init="all")
+    file = family.site.clone / ".gitmodules"
+    git(family.site.clone, "config", "--file", str(file), "submodule.lib.url", "git@elsewhere.example:a/b.git")
+    git(family.site.clone, "commit", "--quiet", "-am", "Elsewhere")
+    git(family.site.clone, "push", "--quiet", "origin", "main")
+    herald = family.site.start()
+
+    text = said(herald, "echo worked > done.txt")
+
+    assert "The submodule lib is not initialised: its address git@elsewhere.example:a/b.git is not accepted" in text
+    assert len(herald.proposals()) == 1
+    herald.finish()
