@@ -6,6 +6,7 @@ from herald.bus.oneshot import Call, Descriptor, Method
 from herald_agent.check import check
 from herald_agent.clone import clone
 from herald_agent.discard import discard
+from herald_agent.give_submodule import give_submodule
 from herald_agent.prepare import prepare
 from herald_agent.reset import reset, stash, survey
 from herald_agent.run import run
@@ -49,6 +50,10 @@ def _take_submodule(call: Call) -> dict[str, Any]:
     return take_submodule(call.parameters)
 
 
+def _give_submodule(call: Call) -> dict[str, Any]:
+    return give_submodule(call.parameters)
+
+
 _PLACE: dict[str, type] = {"project": str, "workspace": str}
 
 METHODS = {
@@ -79,6 +84,7 @@ METHODS = {
         },
         {"problem": ""},
     ),
+    "GiveSubmodule": Method(_give_submodule, {**_PLACE, "path": str, "commit": str, "have": list, "pack": Descriptor}),
     "Survey": Method(_survey, _PLACE),
     "Reset": Method(_reset, _PLACE),
     "Stash": Method(_stash, _PLACE),

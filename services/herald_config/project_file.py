@@ -43,9 +43,7 @@ class Submodules(Section):
     urls: dict[PathInProject, Remote] = Field(
         default_factory=dict, description="Addresses by path that are accepted besides those that need no acceptance"
     )
-    push: Annotated[bool, LATER] = Field(
-        default=False, description="Push commits of submodules before the branch that needs them"
-    )
+    push: bool = Field(default=False, description="Push commits of submodules before the branch that needs them")
 
 
 class Lfs(Section):

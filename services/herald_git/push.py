@@ -10,7 +10,7 @@ from typing import Any
 from herald import journal, names, snapshot
 from herald.bus.oneshot import Call, Method
 from herald.errors import Failed, Invalid
-from herald_git import advertisement, command, remote, repository
+from herald_git import advertisement, command, remote, repository, submodule_push
 from herald_git.arguments import checked_branch, checked_hash
 from herald_git.remote import Remote
 from herald_git.repository import Repository, RepositoryError
@@ -25,6 +25,10 @@ def push(call: Call) -> dict[str, Any]:
     head = checked_hash(call.parameters["head"])
     expected = checked_hash(call.parameters["expected"]) if call.parameters["expected"] else ""
     origin = remote.of_project(project)
+    lacking = submodule_push.ready(project, branch, head)
+    if lacking:
+        journal.notice(f"{head} is not pushed: {lacking}", project=project.name)
+        return _result("refused", lacking)
     with repository.locked(project.name) as own:
         result = own.mended(lambda: _push(own, origin, branch, head, expected))
     journal.notice(f"push of {head} to {branch}: {result['outcome']} {result['reason']}", project=project.name)

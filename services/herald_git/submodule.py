@@ -73,9 +73,14 @@ def key_of(project: str, url: str) -> str:
 def origin_of(project: Project, path: list[str]) -> Origin:
     """Where a submodule comes from: by way of those around it, from the default branch on. Raises Conflict."""
     around, names = remote.of_project(project).url, []
-    with repository.locked(project.name) as own:
-        one, urls = _named(own, _default_head(own), path[0])
     accepted = dict(project.submodules_urls)
+    with repository.locked(project.name) as own:
+        try:
+            one, urls = _named(own, _default_head(own), path[0])
+        except Conflict:
+            if path[0] not in accepted:
+                raise
+            one, urls = Named(path[0], accepted[path[0]], ""), []  # one that the default branch does not have yet
     for depth in range(1, len(path) + 1):
         address = submodule_url.judged(project.name, "/".join(path[:depth]), one.url, around, accepted, urls)
         names.append(one.name)
@@ -115,13 +120,13 @@ def _fetched(
 
 def _demand(own: Repository, project: Project, address: Address, commit: str) -> None:
     """Have the commit here, fetched if need be. Raises Conflict when the remote has it nowhere."""
-    if _has(own, commit):
+    if has(own, commit):
         return
     fetch_all(own, project, address)
-    if _has(own, commit):
+    if has(own, commit):
         return
     bring(own, project, address, commit)
-    if not _has(own, commit):
+    if not has(own, commit):
         raise Conflict(f"{address.url} does not have the commit {commit[:12]}")
 
 
@@ -150,7 +155,8 @@ def environment_of(origin: Remote, address: Address) -> dict[str, str]:
     return command.environment() | {"GIT_ALLOW_PROTOCOL": "https", "HOME": "/nonexistent", "GIT_ASKPASS": ""}
 
 
-def _has(own: Repository, commit: str) -> bool:
+def has(own: Repository, commit: str) -> bool:
+    """Whether a commit is here."""
     return own.git("cat-file", "-e", f"{commit}^{{commit}}", seconds=_SECONDS).code == 0
 
 

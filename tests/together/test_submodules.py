@@ -121,3 +121,94 @@ def test_a_submodule_that_is_not_accepted_is_told_and_stops_nothing(family: Fami
     assert "The submodule lib is not initialised: its address git@elsewhere.example:a/b.git is not accepted" in text
     assert len(herald.proposals()) == 1
     herald.finish()
+
+
+COMMIT = "cd lib && echo mine > b.c && git add b.c && git commit -qm 'Mine in lib'"
+
+
+def card_of(herald: Herald) -> str:
+    return [post["text"] for post in herald.posts() if post["kind"] == "card"][-1]
+
+
+def test_a_card_whose_submodule_lacks_the_commit_says_so_above_everything_and_is_not_pushed(family: Family) -> None:
+    family.configure(init="all")
+    herald = family.site.start()
+    said(herald, COMMIT)
+    (proposal,) = herald.proposals()
+    commit = git(family.site.state / "worker/mirrors/sample.git", "rev-parse", f"{proposal['head']}:lib")
+
+    first, second = card_of(herald).splitlines()[:2]
+    assert first.startswith("Ready to push — 1 commit.")
+    assert second.startswith(f"⚠️ Not pushable: the submodule lib is at {commit[:12]}; {family.outer.path} has it on no")
+    assert "• Mine in lib" in card_of(herald)
+    herald.vote()
+    herald.idle()
+    assert family.site.pushed() == {}
+    assert "Not pushed" in card_of(herald) or "Not pushed" in "\n".join(post["text"] for post in herald.posts())
+    mirrors = list((family.site.state / "worker/mirrors").glob("sample+*.git"))
+    assert any(_has(mirror, commit) for mirror in mirrors)
+    herald.finish(None)
+
+
+def test_a_submodule_s_commits_are_pushed_first_and_a_fresh_clone_has_everything(
+    family: Family, tmp_path: Path
+) -> None:
+    family.configure(init="all", push=True)
+    herald = family.site.start()
+    said(herald, "cd 'lib/in side' && echo 3 > c.c && git add c.c && git commit -qm Innermost && cd .. && git add -A &&"
+         " git commit -qm Middle")  # fmt: skip
+    (proposal,) = herald.proposals()
+    card = card_of(herald)
+    assert card.index("Pushed first: the submodule lib/in side") < card.index("Pushed first: the submodule lib at")
+
+    herald.vote()
+    herald.idle()
+
+    branch = proposal["branch"]
+    assert family.site.pushed() == {branch: proposal["head"]}
+    assert branch in family.outer.heads()
+    assert branch in family.inner.heads()
+    fresh = tmp_path / "fresh"
+    git(tmp_path, *LOCAL, "clone", "-q", "--recurse-submodules", "-b", branch, str(family.site.remote.path), str(fresh))
+    assert (fresh / "lib/in side/c.c").read_text() == "3\n"
+    herald.finish()
+
+
+def test_a_submodule_s_remote_that_refuses_keeps_the_branch_back(family: Family) -> None:
+    family.configure(init="all", push=True)
+    family.outer.refuse("not today")
+    herald = family.site.start()
+    said(herald, COMMIT)
+    herald.vote()
+    herald.idle()
+    assert family.site.pushed() == {}
+    assert "not today" in "\n".join(post["text"] for post in herald.posts())
+    herald.finish(None)
+
+
+def test_a_commit_that_somebody_pushed_to_the_submodule_meanwhile_makes_the_card_pushable(family: Family) -> None:
+    family.configure(init="all")
+    herald = family.site.start()
+    said(herald, COMMIT)
+    (proposal,) = herald.proposals()
+    lib = family.site.state / "agent/workspaces/sample/lib"
+    git(lib, "push", "--quiet", str(family.outer.path), "HEAD:refs/heads/mine")
+    herald.vote()
+    herald.idle()
+    assert family.site.pushed() == {proposal["branch"]: proposal["head"]}
+    herald.finish()
+
+
+def test_a_person_s_folder_gets_the_commit_that_its_submodule_lacks(family: Family) -> None:
+    family.site.configure(workspace="path")
+    herald = family.site.start()
+    head = family.move_upstream()
+    before = git(family.site.clone / "lib", "rev-parse", "HEAD")
+    assert head in said(herald, "git -C lib rev-parse HEAD; echo x > new.txt")
+    assert git(family.site.clone / "lib", "rev-parse", "HEAD") == before
+    assert git(family.site.clone, "status", "--porcelain") == ""
+    herald.finish()
+
+
+def _has(mirror: Path, commit: str) -> bool:
+    return git(mirror, "cat-file", "--batch-check=%(objecttype)", stdin=f"{commit}\n".encode()) == "commit"

@@ -24,6 +24,13 @@ class FetchedSubmodule(TypedDict):
     pack_bytes: int
 
 
+class CheckedSubmodule(TypedDict):
+    """Whether a branch or tag of the submodule's remote has the commit."""
+
+    url: str
+    has: bool
+
+
 class PushResult(TypedDict):
     """`moved`: the remote's branch is neither absent nor what Herald pushed last; `refused`: the remote said no
     (`reason` has its words)."""
@@ -53,8 +60,12 @@ class Git(Interface, interface="io.herald.Git"):
         """
         raise NotImplementedError
 
+    async def CheckSubmodule(self, *, project: str, path: list[str], commit: str) -> CheckedSubmodule:
+        """Ask a submodule's remote for a commit. Conflict when its address is not accepted."""
+        raise NotImplementedError
+
     async def Push(self, *, project: str, branch: str, head: str, expected: str) -> PushResult:
-        """Push exactly `head` to `branch`, if the remote's branch is `expected` (empty: absent) or `head` already.
+        """Push exactly `head` to `branch`, its submodules' commits before it if the project says so, if the remote's branch is `expected` (empty: absent) or `head` already.
 
         Unavailable when the remote does not answer: the same call may be made again.
         """
