@@ -71,6 +71,13 @@ def hold(git: Git, branch: str) -> None:
             hold_one(each.git, branch)
 
 
+def drop(git: Git, inside: str, branch: str) -> None:
+    """Forget the branch of a run in all submodules; its commits are nobody's then. Raises Failed."""
+    for each in submodules.walk(git, inside):
+        if each.is_repository and each.git.head_of(branch) and each.git.branch() != branch:
+            each.git("update-ref", "-d", f"refs/heads/{branch}")
+
+
 def hold_one(git: Git, branch: str) -> None:
     """The same for one submodule."""
     head = git.commit_of("HEAD")

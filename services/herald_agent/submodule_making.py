@@ -34,16 +34,15 @@ class Making(NamedTuple):
         found = self.known.get(submodule.path)
         if found is None or not is_wanted(self.project, submodule.path):
             return submodule.is_repository
-        if found.problem:
-            if not submodule.is_repository and not found.told:
-                notes.append(f"The submodule {submodule.path} is not initialised: {found.problem}.")
-                self.known[submodule.path] = found._replace(told=True)
-                submodule_record.save(self.workspace, self.known)
-            return submodule.is_repository
-        if not self.store(found).holds(submodule.wanted):
-            return submodule.is_repository
-        self._make_one(git, submodule, found)
-        return True
+        if found.url and self.store(found).holds(submodule.wanted):
+            self._make_one(git, submodule, found)
+            return True
+        if not submodule.is_repository and not found.told:
+            why = found.problem or f"its commit {submodule.wanted[:12]} did not come from the worker"
+            notes.append(f"The submodule {submodule.path} is not initialised: {why}.")
+            self.known[submodule.path] = found._replace(told=True)
+            submodule_record.save(self.workspace, self.known)
+        return submodule.is_repository
 
     def _make_one(self, git: Git, submodule: Submodule, found: Known) -> None:
         place, objects = git.folder, self.store(found).objects

@@ -47,6 +47,8 @@ def take_submodule(parameters: dict[str, Any]) -> dict[str, Any]:
 def _into_store(making: Making, path: str, known: Known, commit: str, have: list[str], pack: int) -> dict[str, Any]:
     """Into the store of the submodule, and noted for the next run."""
     before = making.known.get(path)
+    if known.problem and before is not None and before.url:  # what was brought before is still of use
+        known = before._replace(problem=known.problem, told=False)
     if before is None or before._replace(told=False) != known:
         making.known[path] = known
         submodule_record.save(making.workspace, making.known)

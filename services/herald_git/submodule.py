@@ -133,6 +133,7 @@ def _demand(own: Repository, project: Project, address: Address, commit: str) ->
 def fetch_all(own: Repository, project: Project, address: Address) -> None:
     """Bring branches and tags up to date. Raises HeraldError, RepositoryError."""
     bring(own, project, address, "+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*")
+    own.remember(b"fetched\n")
 
 
 def bring(own: Repository, project: Project, address: Address, *what: str) -> None:
@@ -141,7 +142,7 @@ def bring(own: Repository, project: Project, address: Address, *what: str) -> No
     options = ("--prune", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--quiet")
     outcome = own.git(
         *("fetch", *options, "--", address.url, *what),
-        seconds=command.limits().first_fetch,
+        seconds=command.limits().act if own.remembered() else command.limits().first_fetch,
         environment=environment_of(origin, address),
     )
     if outcome.code and what[0].startswith("+"):

@@ -76,7 +76,8 @@ class SubmoduleCards:
             first = f"Pushed first: the submodule {joined} at {link.new[:12]}, to {new.branch} at {plain(url)}"
             return [*deeper, first, *subjects]
         how = "push it there, or set `git.submodules.push: true`" if url else "accept its address"
-        first = f"⚠️ Not pushable: the submodule {joined} is at {link.new[:12]}; {reason}. Kept by Herald; {how}, then `!push`"
+        lacks = f"the submodule {joined} is at {link.new[:12]}; {reason}"
+        first = f"⚠️ Not pushable: {lacks}. Herald keeps the commit; {how}, then `!push`"
         return [*deeper, first, *subjects]
 
     async def _taken(self, project: Project, new: NewProposal, link: Moved, url: str) -> tuple[list[str], list[Moved]]:

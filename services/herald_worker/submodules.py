@@ -46,8 +46,8 @@ class Submodules:
     def __init__(self) -> None:
         self._git = client.peer(Git, _GIT_DEADLINE)
         self._agent = client.peer(Agent, _AGENT_DEADLINE)
-        self._brought: dict[tuple[str, str], tuple[str, str]] = {}
-        """By workspace and path: the commit that was brought last, and the mirror that has it."""
+        self._brought: dict[tuple[str, str], tuple[str, FetchedSubmodule]] = {}
+        """By workspace and path: the commit that was brought last, and where it came from."""
 
     async def bring(self, project: Project, workspace: str, base: str, pack: str) -> None:
         """Bring what a run at `base` is to have; `pack` is a path that may be used. Raises Busy."""
@@ -82,11 +82,15 @@ class Submodules:
 
     async def _bring_one(self, project: Project, workspace: str, wanted: Wanted, pack: str) -> str:
         """Bring one; returns the name of its mirror, empty when it cannot be had."""
-        commit, key = self._brought.get((workspace, wanted.joined), ("", ""))
+        commit, last = self._brought.get((workspace, wanted.joined), ("", None))
+        key = key_of(project.name, last["url"]) if last else ""
         if commit == wanted.commit:
             return key
         try:
-            found = await self._fetched(project, wanted, key, pack)
+            if last and await Mirror(key).has(wanted.commit):  # also one that only an open card has
+                found = last
+            else:
+                found = await self._fetched(project, wanted, key, pack)
             key = key_of(project.name, found["url"])
             await self._hand_over(project, workspace, wanted, found, pack)
         except Busy:
@@ -95,7 +99,7 @@ class Submodules:
             journal.warning(f"the submodule {wanted.joined} is not initialised: {error.message}", project=project.name)
             await self._tell(project, workspace, wanted, error.message, pack)
             return ""
-        self._brought[(workspace, wanted.joined)] = (wanted.commit, key)
+        self._brought[(workspace, wanted.joined)] = (wanted.commit, found)
         return key
 
     async def _fetched(self, project: Project, wanted: Wanted, key: str, pack: str) -> FetchedSubmodule:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.support import repositories
 from tests.support.herald import Herald, Site
+from tests.support.processes import wait_for
 from tests.support.repositories import Remote, git
 
 LOCAL = ("-c", "protocol.file.allow=always")
@@ -207,6 +208,47 @@ def test_a_person_s_folder_gets_the_commit_that_its_submodule_lacks(family: Fami
     assert head in said(herald, "git -C lib rev-parse HEAD; echo x > new.txt")
     assert git(family.site.clone / "lib", "rev-parse", "HEAD") == before
     assert git(family.site.clone, "status", "--porcelain") == ""
+    herald.finish()
+
+
+def test_a_task_that_continues_a_card_finds_what_it_committed_in_the_submodule(family: Family) -> None:
+    family.configure(init="all")
+    herald = family.site.start()
+    said(herald, COMMIT)
+    herald.kill("worker")
+    assert "mine" in said(herald, "cat lib/b.c; echo y > other.txt")
+    assert [each["commits"] for each in herald.proposals() if each["state"] == "open"] == [2]
+    herald.finish(None)
+
+
+def test_what_was_voted_down_is_gone_from_the_submodule_too(family: Family) -> None:
+    family.configure(init="all")
+    herald = family.site.start()
+    said(herald, COMMIT)
+    herald.vote("reject")
+    herald.idle()
+    lib = family.site.state / "agent/workspaces/sample/lib"
+    assert git(lib, "rev-parse", "HEAD") == family.outer.heads()["main"]
+    assert git(lib, "for-each-ref", "refs/heads/agent") == ""
+    assert not (lib / "b.c").exists()
+    herald.finish()
+
+
+def test_a_kill_between_the_pushes_leaves_nothing_that_names_what_is_not_there(family: Family) -> None:
+    family.configure(init="all", push=True)
+    reached, go = family.outer.hold("post-receive")
+    herald = family.site.start()
+    said(herald, COMMIT)
+    herald.vote()
+    wait_for(reached.exists, "the submodule's push")
+    herald.kill("git")
+    assert family.site.pushed() == {}
+    go.touch()
+    family.outer.accept()
+    herald.idle()
+    (proposal,) = herald.proposals()
+    assert family.site.pushed() == {proposal["branch"]: proposal["head"]}
+    assert proposal["branch"] in family.outer.heads()
     herald.finish()
 
 

@@ -65,8 +65,9 @@ class Git(Interface, interface="io.herald.Git"):
         raise NotImplementedError
 
     async def Push(self, *, project: str, branch: str, head: str, expected: str) -> PushResult:
-        """Push exactly `head` to `branch`, its submodules' commits before it if the project says so, if the remote's branch is `expected` (empty: absent) or `head` already.
+        """Push exactly `head` to `branch`, if the remote's branch is `expected` (empty: absent) or `head` already.
 
+        Commits of submodules that their remotes lack go first where the project says so; else `refused`.
         Unavailable when the remote does not answer: the same call may be made again.
         """
         raise NotImplementedError
