@@ -69,7 +69,7 @@ def _into_folder(reached: Access, path: str, commit: str, have: list[str], pack:
         return {"complete": True, "held": []}
     if os.fstat(pack).st_size:
         os.lseek(pack, 0, os.SEEK_SET)
-        output = found.git.attempt("index-pack", "--stdin", "--fix-thin", "--strict", stdin=pack, deadline=300.0)
+        output = found.git.attempt("index-pack", "--stdin", "--fix-thin", stdin=pack, deadline=300.0)
         if output.code or found.git.commit_of(commit) != commit:
             raise Failed(f"the commit {commit[:12]} could not be taken into the submodule {path}")
         return {"complete": True, "held": [commit]}

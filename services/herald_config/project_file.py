@@ -41,7 +41,7 @@ class Submodules(Section):
         default=None, description="all, none, or a list of paths; default: those that the project's clone has"
     )
     urls: dict[PathInProject, Remote] = Field(
-        default_factory=dict, description="Addresses by path that are accepted besides those that need no acceptance"
+        default={}, description="Addresses by path that are accepted besides those that need no acceptance"
     )
     push: bool = Field(default=False, description="Push commits of submodules before the branch that needs them")
 

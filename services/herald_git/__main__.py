@@ -7,9 +7,8 @@ DESCRIPTION
     Serves io.herald.Git on the connection that systemd hands over as standard input; one instance for each
     connection, and it ends with it. Fetch updates Herald's own bare repository of a project from the remote and
     packs what the caller lacks. Push pushes exactly one commit hash to one branch of the agent, never to the
-    default branch, and only if the remote's branch is where the caller expects it. FetchSubmodule does as Fetch for
-    a submodule, if its address is accepted, CheckSubmodule says whether its remote has a commit; Push pushes nothing
-    that names commits which the submodules' remotes lack, unless it may push those first.
+    default branch, and only if the remote's branch is where the caller expects it, and the submodules' remotes have
+    what the commit names. FetchSubmodule and CheckSubmodule fetch a submodule, if its address is accepted.
 
     The remote's URL comes from the compiled configuration by project name. ssh, https and absolute paths are
     allowed. No repository of anybody else is ever opened: the worker's objects are read as alternates.
@@ -29,20 +28,14 @@ FILES
 import sys
 
 from herald.bus import oneshot
-from herald_git.fetch import FETCH
-from herald_git.push import PUSH
-from herald_git.submodule import FETCH_SUBMODULE
-from herald_git.submodule_push import CHECK_SUBMODULE
+from herald_git.acts import METHODS
 
 
 def main() -> None:
     if len(sys.argv) > 1:
         print(__doc__)
         sys.exit(0 if sys.argv[1] == "--help" else 2)
-    oneshot.serve(
-        "io.herald.Git",
-        {"CheckSubmodule": CHECK_SUBMODULE, "Fetch": FETCH, "FetchSubmodule": FETCH_SUBMODULE, "Push": PUSH},
-    )
+    oneshot.serve("io.herald.Git", METHODS)
 
 
 if __name__ == "__main__":

@@ -252,5 +252,23 @@ def test_a_kill_between_the_pushes_leaves_nothing_that_names_what_is_not_there(f
     herald.finish()
 
 
+def test_a_submodule_that_was_renamed_upstream_is_at_its_new_place_alone(family: Family) -> None:
+    family.configure(init="all")
+    herald = family.site.start()
+    assert "outer.git" in said(herald, "cat lib/a.c")
+    other = repositories.clone(family.site.remote, family.site.folder / "other")
+    (other / "vendor").mkdir()
+    git(other, "mv", "lib", "vendor/my lib")
+    git(other, "commit", "--quiet", "-am", "Rename")
+    git(other, "push", "--quiet", "origin", "main")
+
+    text = said(herald, "cat 'vendor/my lib/a.c' 'vendor/my lib/in side/a.c'; ls lib; git status --porcelain; echo end")
+
+    assert "outer.git\ninner.git\n" in text
+    assert "cannot access 'lib'" in text or "\n\nend" in text or "inner.git\nend" in text
+    assert herald.proposals() == []
+    herald.finish()
+
+
 def _has(mirror: Path, commit: str) -> bool:
     return git(mirror, "cat-file", "--batch-check=%(objecttype)", stdin=f"{commit}\n".encode()) == "commit"
