@@ -41,7 +41,6 @@ def call(place: Place, method: str, pack: bytes = b"", **parameters: Any) -> dic
         {"path": ""},
         {"names": ["../../hooks"]},
         {"names": ["lib", "-u"]},
-        {"names": [5]},
         {"commit": "HEAD"},
     ],
 )
