@@ -10,7 +10,7 @@ import re
 import stat
 from typing import Any
 
-from herald import durable, journal, snapshot
+from herald import durable, fsck, journal, snapshot
 from herald.errors import Conflict, Failed, HeraldError, Invalid, Unavailable
 from herald.snapshot import Project, Snapshot
 from herald_agent import locks, process
@@ -26,8 +26,6 @@ _LONG = 1000.0
 """Seconds for what grows with the size of the repository."""
 
 _LARGEST_PACK = 1 << 38
-_TOLERATED = ("zeroPaddedFilemode", "missingSpaceBeforeDate", "badTimezone")
-"""Blemishes of old public histories that do no harm; herald-git lets them through too."""
 
 _LOGIN = re.compile(r"(?<=://)[^/\s@]*:[^/\s@]*@|(?<=https://)[^/\s@]+@")
 
@@ -102,7 +100,7 @@ def _fill(settings: Snapshot, project: Project, folder: str, found: tuple[str, s
     git = Git(folder, git_environment(here), confine=confine(settings, here).enter)
     kind = ["--object-format=sha256"] if len(head) == 64 else []
     git("init", "--quiet", "--template=", f"--initial-branch={branch}", *kind)
-    _index(git, pack)
+    _index(git, pack, project.fsck_accept)
     if not git.commit_of(head):
         raise Failed(f"the pack that was handed over does not hold the commit {head[:12]}; try again")
     tracked = f"refs/remotes/origin/{branch}"
@@ -117,11 +115,10 @@ def _fill(settings: Snapshot, project: Project, folder: str, found: tuple[str, s
     _sync(folder)
 
 
-def _index(git: Git, pack: int) -> None:
+def _index(git: Git, pack: int, accepted: tuple[str, ...]) -> None:
     os.lseek(pack, 0, os.SEEK_SET)
-    tolerated = ",".join(f"{name}=ignore" for name in _TOLERATED)
     limit = f"--max-input-size={_LARGEST_PACK}"
-    output = git.attempt("index-pack", "--stdin", f"--strict={tolerated}", limit, stdin=pack, deadline=_LONG)
+    output = git.attempt("index-pack", "--stdin", fsck.for_index_pack(accepted), limit, stdin=pack, deadline=_LONG)
     if output.code == 0:
         return
     if b"No space left on device" in output.err:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from herald import git_words, journal
 from herald.errors import Failed
 from herald_agent import process
 from herald_agent.environment import GIT
@@ -102,9 +103,10 @@ class Git:
 
 
 def refused(command: str, output: process.Output) -> Failed:
-    """The error for a git command that said no."""
-    words = output.err.decode("utf-8", "replace").strip().splitlines()
-    return Failed(f"git {command} failed: {words[-1] if words else f'exit code {output.code}'}")
+    """The error for a git command that said no; all that it said goes to the journal."""
+    words = output.err.decode("utf-8", "replace")
+    journal.info(f"git {command} failed with code {output.code} and said:\n{git_words.whole(words)}")
+    return Failed(f"git {command} failed: {git_words.telling(words) or f'exit code {output.code}'}")
 
 
 def is_below(path: str, folder: str) -> bool:

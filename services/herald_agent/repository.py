@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterable
 
+from herald import fsck
 from herald.snapshot import Project
 from herald_agent.git import Git, refused
 from herald_agent.inside import Unusable
@@ -29,15 +30,18 @@ _LONG = 300.0
 class Repository:
     """A clone that was checked. `git` runs in its folder; `own` is set where it is Herald's own."""
 
-    def __init__(self, git: Git, git_folder: str, own: OwnClone | None = None) -> None:
+    def __init__(
+        self, git: Git, git_folder: str, own: OwnClone | None = None, fsck_accept: tuple[str, ...] = ()
+    ) -> None:
         self.git = git
+        self._fsck_accept = fsck_accept
         self.git_folder = git_folder
         self.own = own
 
     def unstoppable(self) -> "Repository":
         """The same, for what must be finished although the unit was told to stop."""
         git = self.git.unstoppable()
-        return Repository(git, self.git_folder, self.own and self.own._replace(git=git))
+        return Repository(git, self.git_folder, self.own and self.own._replace(git=git), self._fsck_accept)
 
     @property
     def folder(self) -> str:
@@ -63,7 +67,8 @@ class Repository:
     def import_pack(self, fd: int) -> None:
         """Take the objects of a pack. Raises Failed."""
         os.lseek(fd, 0, os.SEEK_SET)
-        output = self.git.attempt("index-pack", "--stdin", "--fix-thin", "--strict", stdin=fd, deadline=_LONG)
+        check = fsck.for_index_pack(self._fsck_accept)
+        output = self.git.attempt("index-pack", "--stdin", "--fix-thin", check, stdin=fd, deadline=_LONG)
         if output.code != 0:
             raise refused("index-pack", output)
 
@@ -98,7 +103,7 @@ def open_repository(project: Project, git: Git) -> Repository:
     bare, _, git_folder = output.out.decode("utf-8", "surrogateescape").rstrip("\n").partition("\n")
     if bare == "true":
         raise Unusable(f"{path} is a bare repository; {project.name} needs a clone with files")
-    return Repository(git, git_folder)
+    return Repository(git, git_folder, fsck_accept=project.fsck_accept)
 
 
 def _no_repository(path: str, words: str) -> str:

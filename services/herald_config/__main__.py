@@ -4,7 +4,8 @@ Started without arguments by its socket, one instance for each connection, it se
 standard input. With an argument it does one thing for people or for the installer.
 
 listens:  io.herald.Config (methods Check, Reload, AddProject and SetProject)
-reads:    $HERALD_CONFIG/herald.yaml, $HERALD_CONFIG/projects/*.yaml, and .git/config of each project's path
+reads:    $HERALD_CONFIG/herald.yaml, $HERALD_CONFIG/projects/*.yaml, and of each project's path .git/config and HEAD;
+          in try mode also the git configuration of whoever runs it
 writes:   $HERALD_STATE/config/ (snapshot.json, handed-over.json, ledger.json, lock); asked to, $HERALD_CONFIG/projects/
 prints:   FILE:LINE: FIELD: message, one line for each problem; notices go to stderr
 exits:    0 nothing is wrong; 1 something is wrong; 2 usage; 4 busy; 6 the state folder is not usable

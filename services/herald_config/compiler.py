@@ -7,6 +7,7 @@ from herald.errors import Busy, Unavailable
 from herald.interfaces.config import Compiled, Problem
 from herald.snapshot import EMPTY, Deploy, Discord, Operator, Project, Snapshot
 from herald_config import clone_submodules, project_file, remotes, server_file, sources, state, surroundings, values
+from herald_config.remotes import Target
 from herald_config.sources import Sources
 
 _ATTEMPTS = 10
@@ -20,8 +21,8 @@ def check() -> Compiled:
     except Unavailable:
         # whoever checks need not be allowed to read the state
         stored = state.Stored(EMPTY, state.Ledger(0, {}), {})
-    resolved, _, told = remotes.resolve(found.projects, stored.ledger.remotes)
-    told += surroundings.notices(found, resolved)
+    resolved = remotes.resolve(found.projects, stored.ledger.clones)
+    told = resolved.notices + surroundings.notices(found, resolved.targets)
     damage = [f"{path} is damaged ({reason}); a reload compiles it anew" for path, reason in stored.damaged.items()]
     return {
         "applied": not found.problems and stored.snapshot.signature == signed,
@@ -45,15 +46,17 @@ def put_in_force() -> Compiled:
     """What a reload does, for who holds the lock."""
     stored = state.load()
     found, signed = _read_steady()
-    resolved, keep, told = remotes.resolve(found.projects, stored.ledger.remotes)
-    notices = [*found.notices, *told, *surroundings.notices(found, resolved)]
+    resolved = remotes.resolve(found.projects, stored.ledger.clones)
+    notices = [*found.notices, *resolved.notices, *surroundings.notices(found, resolved.targets)]
     if found.problems:
         notices += [f"{path} is damaged ({reason})" for path, reason in stored.damaged.items()]
         return _compiled(stored.snapshot, found, notices, applied=False, changed=False)
-    snapshot = _snapshot(found, signed, resolved, stored.next_generation())
+    snapshot = _snapshot(found, signed, resolved.targets, stored.next_generation())
     if not stored.damaged and stored.complete and _same(snapshot, stored.snapshot):
+        if not stored.has_ledger or resolved.kept != stored.ledger.clones:
+            state.keep(stored.ledger._replace(clones=resolved.kept))
         return _compiled(stored.snapshot, found, notices, applied=True, changed=False)
-    notices += state.save(snapshot, state.Ledger(snapshot.generation, keep), stored.damaged)
+    notices += state.save(snapshot, state.Ledger(snapshot.generation, resolved.kept), stored.damaged)
     return _compiled(snapshot, found, notices, applied=True, changed=True)
 
 
@@ -80,7 +83,7 @@ def _read_steady() -> tuple[Sources, str]:
     raise Busy(f"{folder} kept changing while it was read; try again when the edits are done")
 
 
-def _snapshot(found: Sources, signed: str, resolved: dict[str, str], generation: int) -> Snapshot:
+def _snapshot(found: Sources, signed: str, resolved: dict[str, Target], generation: int) -> Snapshot:
     operators = tuple(
         Operator(each.discord_id or "", each.unix_user or "", each.name or "", each.role, each.projects)
         for each in found.server.operators
@@ -110,7 +113,7 @@ def _discord(keys: server_file.Discord) -> Discord:
     )
 
 
-def _project(source: project_file.Project, remote: str) -> Project:
+def _project(source: project_file.Project, target: Target) -> Project:
     keys = source.keys
     return Project(
         name=keys.name,
@@ -123,7 +126,9 @@ def _project(source: project_file.Project, remote: str) -> Project:
         auto_commit=keys.git.auto_commit,
         push_requires_approval=keys.git.push_requires_approval,
         branch_prefix=keys.git.branch_prefix or f"agent/{keys.name}",
-        remote=remote,
+        remote=target.remote,
+        push_url=target.push_url,
+        push_problem=target.push_problem,
         webhook_url=keys.webhook_url or "",
         webhook_avatar_url=keys.webhook_avatar_url or "",
         replies=keys.replies,

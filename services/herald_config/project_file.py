@@ -30,7 +30,7 @@ class Fsck(Section):
     """What `git fsck` may find in the remote's history."""
 
     accept: tuple[FsckId, ...] = Field(
-        default=(), description="Ids of messages that are let through besides those that do no harm"
+        default=(), description="Ids of git's check that are ignored besides the harmless ones, such as gitmodulesUrl"
     )
 
 
@@ -65,12 +65,13 @@ class Git(Section):
         default=None, description="Branches are PREFIX-DATE-TIME; default agent/NAME"
     )
     remote: Remote | None = Field(
-        default=None, description="URL or absolute path; default: origin of the clone, read once"
+        default=None, description="URL or absolute path; default: what the clone fetches from, read once"
     )
-    push_url: Annotated[PushAddress | None, LATER] = Field(
-        default=None, description="Where branches are pushed to; default: what the clone says, else the remote"
+    push_url: PushAddress | None = Field(
+        default=None,
+        description="Where branches are pushed to; none: nowhere; default: where the clone pushes to, read once",
     )
-    fsck: Annotated[Fsck, LATER] = Field(default=Fsck(), description="Checks of the remote's history")
+    fsck: Fsck = Field(default=Fsck(), description="Checks of the remote's history")
     submodules: Submodules = Field(default=Submodules(), description="Repositories inside this one")
     lfs: Annotated[Lfs, LATER] = Field(default=Lfs(), description="Files that git-lfs keeps")
 

@@ -1,4 +1,7 @@
-"""What a git remote may look like: ssh, https, or an absolute path. Everything else git could be made to run."""
+"""What a git remote may look like: ssh, https, or an absolute path. Everything else git could be made to run.
+
+Where a push URL is expected people also write words such as DISABLED or no_push, so that nothing is ever pushed.
+"""
 
 import os
 import re
@@ -9,6 +12,16 @@ _HELPER = re.compile(r"[A-Za-z0-9]+::")
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*|[0-9A-Fa-f:]+")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._~%+-]*")
 _LONGEST = 2000
+_NO = re.compile(
+    r"(?:push[-_ ]?)?disabled?|(?:no|(?:do[-_ ]?not|dont|never)[-_ ]?)[-_ ]?push(?:ing)?|read[-_ ]?only|"
+    r"no|none|null|never|nowhere|forbidden|invalid|dev/null",
+    re.IGNORECASE,
+)
+_AROUND = re.compile(r"^(?:[A-Za-z_-]+://)?(?:[^/@:]*@)?[./]*|[/:]*$")
+"""What may stand around such a word: a scheme, a user, dots and slashes."""
+
+NONE = "none"
+"""As the value of `git.push_url`: nothing is pushed."""
 
 
 def check(text: str) -> str:
@@ -26,6 +39,16 @@ def check(text: str) -> str:
     if _SCP.fullmatch(text):
         return text
     raise ValueError("is no ssh:// or https:// URL, no git@HOST:PATH and no absolute path")
+
+
+def says_no(text: str) -> bool:
+    """Whether this stands in the place of a push URL to keep everything from being pushed."""
+    return _NO.fullmatch(_AROUND.sub("", text)) is not None
+
+
+def check_push(text: str) -> str:
+    """The same as `check`; words that forbid to push are `none`."""
+    return NONE if says_no(text) else check(text)
 
 
 def is_relative(text: str) -> bool:

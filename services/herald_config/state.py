@@ -1,7 +1,8 @@
 """The state folder of herald-config: the snapshot, the ledger beside it, and the lock.
 
-The ledger holds what must outlive a snapshot that is lost or damaged: the highest generation ever given, and the
-remotes that were read from clones. It is written first, so that no generation is ever given twice.
+The ledger holds what must outlive a snapshot that is lost or damaged, and the file of a project that is moved away:
+the highest generation ever given, and what each clone said when it was first seen. It is written first, so that no
+generation is ever given twice.
 """
 
 import errno
@@ -27,7 +28,8 @@ class Ledger(NamedTuple):
     """What outlives the snapshot."""
 
     generation: int
-    remotes: dict[str, Kept]
+    clones: dict[str, Kept]
+    """by path"""
 
 
 class Stored(NamedTuple):
@@ -38,6 +40,7 @@ class Stored(NamedTuple):
     ledger: Ledger
     damaged: dict[str, str]
     complete: bool = True
+    has_ledger: bool = True
 
     def next_generation(self) -> int:
         """Above any that was ever given, also where damage took both files that know it."""
@@ -62,7 +65,7 @@ def load() -> Stored:
             with open(path, "rb") as file:
                 data = file.read()
             if path == ledger_path():
-                ledger = _decode_ledger(data)
+                ledger = _decode_ledger(data, snapshot)
             else:
                 snapshot = decode(data)
         except FileNotFoundError:
@@ -71,10 +74,22 @@ def load() -> Stored:
             damaged[path] = str(error)
         except OSError as error:
             raise _unavailable(path, error) from error
+    has_ledger = ledger is not None
     if ledger is None:
-        remotes = {each.name: Kept(each.path, each.remote) for each in snapshot.projects.values() if each.remote}
-        ledger = Ledger(snapshot.generation, remotes)
-    return Stored(snapshot, ledger, damaged, _handed_over() == without_secrets(snapshot))
+        ledger = Ledger(snapshot.generation, _in_force(snapshot))
+    return Stored(snapshot, ledger, damaged, _handed_over() == without_secrets(snapshot), has_ledger)
+
+
+def _in_force(snapshot: Snapshot) -> dict[str, Kept]:
+    """What stands in for a ledger that is lost."""
+    clones = {}
+    for each in snapshot.projects.values():
+        # one compiled by a version before, which has no signature here, knew nothing of pushes
+        push_url = each.push_url if snapshot.signature else None
+        problem = "had a push URL that cannot be pushed to" if each.push_problem else ""
+        if each.remote:
+            clones[each.path] = Kept(each.name, each.remote, push_url, problem)
+    return clones
 
 
 def _handed_over() -> Snapshot | None:
@@ -103,6 +118,15 @@ def save(snapshot: Snapshot, ledger: Ledger, damaged: dict[str, str]) -> list[st
     except OSError as error:
         raise _unavailable(path, error) from error
     return notices
+
+
+def keep(ledger: Ledger) -> None:
+    """Write the ledger alone, for when the snapshot stays as it is. Raises Unavailable."""
+    path = ledger_path()
+    try:
+        durable.write_atomic(path, _encode_ledger(ledger))
+    except OSError as error:
+        raise _unavailable(path, error) from error
 
 
 @contextmanager
@@ -154,21 +178,29 @@ def _unavailable(path: str, error: OSError) -> Unavailable:
 
 
 def _encode_ledger(ledger: Ledger) -> bytes:
-    remotes = {name: list(kept) for name, kept in ledger.remotes.items()}
-    text = _compact({"generation": ledger.generation, "remotes": remotes})
+    clones = {path: list(kept) for path, kept in ledger.clones.items()}
+    text = _compact({"generation": ledger.generation, "clones": clones})
     return b'{"crc32":%d,"body":%s}\n' % (zlib.crc32(text), text)
 
 
-def _decode_ledger(data: bytes) -> Ledger:
+def _decode_ledger(data: bytes, snapshot: Snapshot) -> Ledger:
     """Raises ValueError when the bytes are no ledger."""
     try:
         outer = json.loads(data)
         body = outer["body"]
         if zlib.crc32(_compact(body)) != outer["crc32"]:
             raise ValueError("checksum does not match")
-        return Ledger(body["generation"], {name: Kept(*kept) for name, kept in body["remotes"].items()})
+        if "remotes" in body:
+            return Ledger(body["generation"], _of_version_before(body["remotes"], snapshot))
+        return Ledger(body["generation"], {path: Kept(*kept) for path, kept in body["clones"].items()})
     except (KeyError, TypeError) as error:
         raise ValueError(f"not a ledger: {error!r}") from error
+
+
+def _of_version_before(remotes: dict[str, list[str]], snapshot: Snapshot) -> dict[str, Kept]:
+    """It knew path and remote of those projects alone that had no `git.remote`, and asked for no push URL."""
+    clones = {each.path: Kept(each.name, "", None) for each in snapshot.projects.values()}
+    return clones | {path: Kept(name, remote, None) for name, (path, remote) in remotes.items()}
 
 
 def _compact(body: object) -> bytes:

@@ -7,7 +7,8 @@ passed over, never claimed to be missing.
 import os
 import pwd
 import shlex
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
 
 from herald import names, signature
 from herald_config import compose_files, credential_files, openings
@@ -26,7 +27,17 @@ class Part(NamedTuple):
     """for chown; empty where it is oneself"""
 
 
-def notices(sources: Sources, remotes: dict[str, str]) -> list[str]:
+class Addresses(Protocol):
+    """Where a project is fetched from and pushed to, as far as known."""
+
+    @property
+    def remote(self) -> str: ...
+
+    @property
+    def push_url(self) -> str: ...
+
+
+def notices(sources: Sources, remotes: Mapping[str, Addresses]) -> list[str]:
     """What is missing around the projects, each with file, field and the command that mends it."""
     if not looks():
         return []
@@ -36,14 +47,16 @@ def notices(sources: Sources, remotes: dict[str, str]) -> list[str]:
     found = _of_root(sources.server, agent)
     for project in sources.projects:
         file = shown(project.document.file)
-        remote = remotes.get(project.keys.name, "")
-        of_path = _of_path(project.keys.path, remote, agent) if _is_wanted(project) else []
-        for field, message in (*of_path, *_of_remote(remote, git)):
+        of = remotes[project.keys.name]
+        of_path = _of_path(project.keys.path, of.remote, agent) if _is_wanted(project) else []
+        of_remotes = [*_of_remote("git.remote", of.remote, git), *_of_remote("git.push_url", of.push_url, git)]
+        for field, message in (*of_path, *of_remotes):
             found.append(f"{file}: {field}: {message}")
         unseen = compose_files.notice_of(project)
         if unseen:
             found.append(f"{file}: deploy.compose_path: {unseen}")
-    in_use = [remotes.get(project.keys.name, "") for project in sources.projects if project.keys.enabled]
+    enabled = [remotes[project.keys.name] for project in sources.projects if project.keys.enabled]
+    in_use = [address for each in enabled for address in (each.remote, each.push_url)]
     return found + credential_files.notices(in_use)
 
 
@@ -111,7 +124,7 @@ def _of_path(path: str, remote: str, agent: Part) -> list[tuple[str, str]]:
     return found
 
 
-def _of_remote(remote: str, git: Part) -> list[tuple[str, str]]:
+def _of_remote(key: str, remote: str, git: Part) -> list[tuple[str, str]]:
     if not remote.startswith("/"):
         return []
     found = []
@@ -121,10 +134,10 @@ def _of_remote(remote: str, git: Part) -> list[tuple[str, str]]:
         pass  # herald-git itself says what is wrong with it
     else:
         if owner != git.uid:
-            found.append(("git.remote", f"{shown(remote)} belongs to {_name(owner)}: `{_give(remote, git)}`"))
+            found.append((key, f"{shown(remote)} belongs to {_name(owner)}: `{_give(remote, git)}`"))
     command = openings.command(names.GIT, remote)
     if command:
-        found.append(("git.remote", f"{shown(remote)} is closed to the unit that pushes: `{command}`"))
+        found.append((key, f"{shown(remote)} is closed to the unit that pushes: `{command}`"))
     return found
 
 

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from herald import fsck
 from herald_config import cron, remote_url
 
 _UNITS = {"h": 3600, "m": 60, "s": 1}
@@ -227,7 +228,7 @@ GatewayAddress = Annotated[str, Checked(_address("wss?", "ws://127.0.0.1:3201"),
 ComposePath = Annotated[str, Checked(_compose_path)]
 ComposeCommand = Annotated[str, Checked(_compose_command)]
 Remote = Annotated[str, Checked(remote_url.check)]
-PushAddress = Annotated[str, Checked(_one_line)]
-FsckId = Annotated[str, _matching(r"[A-Za-z]{1,60}", "must be an id of `git fsck`, such as zeroPaddedFilemode")]
+PushAddress = Annotated[str, Checked(remote_url.check_push)]
+FsckId = Annotated[str, Checked(fsck.check, r"[A-Za-z0-9]{1,60}")]
 Selection = Annotated[tuple[PathInProject, ...], OneWord()]
 """`all`, `none`, or a list of paths."""

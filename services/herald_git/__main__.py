@@ -7,10 +7,11 @@ DESCRIPTION
     Serves io.herald.Git on the connection that systemd hands over as standard input; one instance for each
     connection, and it ends with it. Fetch updates Herald's own bare repository of a project from the remote and
     packs what the caller lacks. Push pushes exactly one commit hash to one branch of the agent, never to the
-    default branch, and only if the remote's branch is where the caller expects it, and the submodules' remotes have
-    what the commit names. FetchSubmodule and CheckSubmodule fetch a submodule, if its address is accepted.
+    default branch, and only if the branch is where the caller expects it at the push URL, and the submodules' remotes
+    have what the commit names. A fetch also tells what a push will meet: a branch in the way, a key that may not
+    write. FetchSubmodule and CheckSubmodule fetch a submodule, if its address is accepted.
 
-    The remote's URL comes from the compiled configuration by project name. ssh, https and absolute paths are
+    Both URLs come from the compiled configuration by project name. ssh, https and absolute paths are
     allowed. No repository of anybody else is ever opened: the worker's objects are read as alternates.
 
 ENVIRONMENT
@@ -21,6 +22,7 @@ FILES
     STATE/git/PROJECT.git   own bare repository; a damaged one is renamed to PROJECT.git.damaged-TIME and made anew
     STATE/git/PROJECT+DIGEST.git   the same for one submodule
     STATE/git/PROJECT.submodules.json   addresses of submodules, as they were when Herald first looked
+    STATE/git/PROJECT.git/herald-prospects.json  what a push met when it was tried last, without changing anything
     STATE/git/PROJECT.lock  held while an act with this project goes on
     STATE/git/known_hosts   host keys, each taken at the first contact (system mode)
 """

@@ -168,4 +168,5 @@ def _close(*descriptors: int) -> None:
 
 
 def _verb(arguments: list[str]) -> str:
-    return next((each for each in arguments if not each.startswith("-")), "")
+    """The command of git, behind the options that come before it."""
+    return next((each for each in arguments if not each.startswith("-") and "=" not in each), "")

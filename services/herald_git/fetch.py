@@ -8,11 +8,12 @@ import os
 import stat
 from typing import Any
 
-from herald import journal, snapshot
+from herald import fsck, journal, snapshot
 from herald.bus.oneshot import Call, Descriptor, Method
 from herald.errors import Invalid, Unavailable
-from herald_git import advertisement, command, remote, repository
-from herald_git.advertisement import Default
+from herald.snapshot import Project
+from herald_git import advertisement, command, prospects, remote, repository
+from herald_git.advertisement import Advertisement, Default
 from herald_git.arguments import checked_hash
 from herald_git.remote import Remote
 from herald_git.repository import Repository, RepositoryError
@@ -33,7 +34,7 @@ def fetch(call: Call) -> None:
         project = snapshot.read().project(call.parameters["project"])
         origin = remote.of_project(project)
         with repository.locked(project.name) as own:
-            call.reply(own.mended(lambda: _fetch_and_pack(own, origin, have, pack)))
+            call.reply(own.mended(lambda: _fetch_and_pack(own, project, origin, have, pack)))
             journal.debug("fetched", project=project.name)
             own.tidy()
     finally:
@@ -43,38 +44,48 @@ def fetch(call: Call) -> None:
 FETCH = Method(fetch, {"project": str, "have": list, "pack": Descriptor})
 
 
-def _fetch_and_pack(own: Repository, origin: Remote, have: list[str], pack: int) -> dict[str, Any]:
-    own.prepare()
-    default = _update(own, origin)
+def _fetch_and_pack(own: Repository, project: Project, origin: Remote, have: list[str], pack: int) -> dict[str, Any]:
+    own.sweep()
+    seen, default = _update(own, origin, project.fsck_accept)
     size = 0 if default.head in have else pack_of(own, default.head, have, pack)
-    return {"branch": default.branch, "head": default.head, "pack_bytes": size}
+    push = prospects.look(own, project, seen.branches, default.head)
+    return {
+        "branch": default.branch,
+        "head": default.head,
+        "pack_bytes": size,
+        "in_the_way": push.in_the_way,
+        "warning": push.warning,
+        "warning_since": push.since,
+    }
 
 
-def _update(own: Repository, origin: Remote) -> Default:
-    """Fetch all branches if the remote has anything new; returns its default branch."""
+def _update(own: Repository, origin: Remote, accepted: tuple[str, ...]) -> tuple[Advertisement, Default]:
+    """Fetch all branches if the remote has anything new; returns them and its default branch."""
     seen = advertisement.ask(own, origin)
     default = seen.default()
     before = own.remembered()
     if before == seen.raw:
-        return default
-    _fetch_branches(own, origin, first=not before)
+        return seen, default
+    own.prepare(default.head)  # only the remote tells the format of its objects
+    _fetch_branches(own, origin, accepted, first=not before)
     head = _tracked_head(own, default.branch)
     if head == default.head:
         own.remember(seen.raw)
     journal.info(f"fetched {default.branch} at {head[:12]}", project=own.project)
-    return Default(default.branch, head)
+    return seen, Default(default.branch, head)
 
 
-def _fetch_branches(own: Repository, origin: Remote, *, first: bool) -> None:
+def _fetch_branches(own: Repository, origin: Remote, accepted: tuple[str, ...], *, first: bool) -> None:
     limits = command.limits()
     options = ("--prune", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--quiet")
     outcome = own.git(
-        *("fetch", *options, "--", origin.url, f"+refs/heads/*:{_TRACKED}*"),
+        *(*fsck.for_fetch(accepted), "fetch", *options, "--", origin.url, f"+refs/heads/*:{_TRACKED}*"),
         seconds=limits.first_fetch if first else limits.act,
         environment=origin.environment(),
     )
     if outcome.code:
-        raise origin.refusal(outcome.words) or RepositoryError(outcome.words)
+        refusal = origin.refusal(outcome.words)
+        raise fsck.refusal_of_history(outcome.words, own.project) or refusal or RepositoryError(outcome.words)
 
 
 def _tracked_head(own: Repository, branch: str) -> str:
@@ -91,7 +102,7 @@ def pack_of(own: Repository, head: str, have: list[str], pack: int) -> int:
     excluded = "".join(f"^{each}\n" for each in _known(own, have))
     outcome = own.git(
         *("pack-objects", "--revs", "--thin", "--delta-base-offset", "--stdout", "--quiet"),
-        seconds=_PACK_SECONDS,
+        seconds=_PACK_SECONDS if excluded else max(_PACK_SECONDS, command.limits().first_fetch),
         stdin=f"{head}\n{excluded}".encode(),
         stdout=pack,
     )

@@ -5,17 +5,24 @@ answers `pushed`. So a push may be killed at any step and simply be made again.
 """
 
 import os
+import re
 from typing import Any
 
-from herald import journal, names, snapshot
+from herald import git_words, journal, names, snapshot
 from herald.bus.oneshot import Call, Method
-from herald.errors import Failed, Invalid
-from herald_git import advertisement, command, remote, repository, submodule_push
+from herald.errors import Failed, HeraldError, Invalid
+from herald_git import advertisement, command, prospects, remote, repository, submodule_push
 from herald_git.arguments import checked_branch, checked_hash
 from herald_git.remote import Remote
 from herald_git.repository import Repository, RepositoryError
 
 _LONGEST_REASON = 1500
+_PROTECTED = re.compile(
+    r"protected|GH006|GH013|rule violations|branch permission|prohibited by Gerrit|TF40\d\d\d\d|"
+    r"not (?:allowed|permitted) to (?:create|push|update)|create.* (?:denied|not permitted)",
+    re.IGNORECASE,
+)
+"""How hosts say that a branch of this name may not be pushed."""
 
 
 def push(call: Call) -> dict[str, Any]:
@@ -24,13 +31,15 @@ def push(call: Call) -> dict[str, Any]:
     branch = checked_branch(call.parameters["branch"], project.branch_prefix)
     head = checked_hash(call.parameters["head"])
     expected = checked_hash(call.parameters["expected"]) if call.parameters["expected"] else ""
-    origin = remote.of_project(project)
+    target = remote.of_pushes(project)
     lacking = submodule_push.ready(project, branch, head)
     if lacking:
         journal.notice(f"{head} is not pushed: {lacking}", project=project.name)
         return _result("refused", lacking)
     with repository.locked(project.name) as own:
-        result = own.mended(lambda: _push(own, origin, branch, head, expected))
+        result = own.mended(lambda: _push(own, target, branch, head, expected))
+        if result["outcome"] == "refused":
+            result["reason"] += _next_step(own, target, result["reason"], project.branch_prefix)
     journal.notice(f"push of {head} to {branch}: {result['outcome']} {result['reason']}", project=project.name)
     return result
 
@@ -38,20 +47,20 @@ def push(call: Call) -> dict[str, Any]:
 PUSH = Method(push, {"project": str, "branch": str, "head": str, "expected": str})
 
 
-def _push(own: Repository, origin: Remote, branch: str, head: str, expected: str) -> dict[str, Any]:
-    own.prepare()
+def _push(own: Repository, target: Remote, branch: str, head: str, expected: str) -> dict[str, Any]:
+    own.prepare(head)
     ref = f"refs/heads/{branch}"
-    seen = advertisement.ask(own, origin, ref)
+    seen = advertisement.ask(own, target, ref)
     if branch == seen.symbolic:
         raise Invalid(f"{branch} is the remote's default branch, which Herald never pushes to")
     now = seen.branches.get(branch, "")
     refused = ""
     if now == expected and now != head:
-        refused = _push_with_lease(own, origin, ref, head, expected)
+        refused = _push_with_lease(own, target, ref, head, expected)
         if not refused:
             return _result("pushed", "")
         # What the remote has now tells its no from a race with somebody else's push, or with an earlier one of ours.
-        now = advertisement.ask(own, origin, ref).branches.get(branch, "")
+        now = advertisement.ask(own, target, ref).branches.get(branch, "")
     if now == head:
         return _result("pushed", "")
     if now != expected:
@@ -59,9 +68,9 @@ def _push(own: Repository, origin: Remote, branch: str, head: str, expected: str
     return _result("refused", refused)
 
 
-def _push_with_lease(own: Repository, origin: Remote, ref: str, head: str, expected: str) -> str:
+def _push_with_lease(own: Repository, target: Remote, ref: str, head: str, expected: str) -> str:
     """Push; empty when the remote took it, else why not, in the remote's own words where it has any."""
-    environment = origin.environment() | {"GIT_ALTERNATE_OBJECT_DIRECTORIES": _worker_objects(own.project)}
+    environment = target.environment() | {"GIT_ALTERNATE_OBJECT_DIRECTORIES": _worker_objects(own.project)}
     look = own.git("cat-file", "-t", head, seconds=command.limits().look, environment=environment)
     if remote.is_own_fault(look.words):
         raise RepositoryError(look.words)
@@ -69,7 +78,7 @@ def _push_with_lease(own: Repository, origin: Remote, ref: str, head: str, expec
         raise Failed(f"commit {head[:12]} is not in the worker's mirror; `!push` imports and proposes it again")
     outcome = own.git(
         *("push", "--porcelain", "--no-verify", "--no-follow-tags", "--no-recurse-submodules", "--no-signed"),
-        *(f"--force-with-lease={ref}:{expected}", "--", origin.url, f"{head}:{ref}"),
+        *(f"--force-with-lease={ref}:{expected}", "--", target.url, f"{head}:{ref}"),
         seconds=command.limits().act,
         environment=environment,
     )
@@ -77,8 +86,22 @@ def _push_with_lease(own: Repository, origin: Remote, ref: str, head: str, expec
     if outcome.code == 0 and flag is not None:
         return ""
     if flag is None or remote.is_own_fault(outcome.words):
-        raise origin.refusal(outcome.words) or RepositoryError(outcome.words)
+        raise target.refusal(outcome.words) or RepositoryError(outcome.words)
+    journal.info(f"the remote refused the push; git said:\n{git_words.whole(outcome.words)}", project=own.project)
     return _hook_words(outcome.words) or flag
+
+
+def _next_step(own: Repository, target: Remote, reason: str, prefix: str) -> str:
+    """What to do about a refusal that the names of the branches brought about; empty for any other."""
+    if _PROTECTED.search(reason):
+        return f". If {prefix}-... is protected there, allow Herald's key to push it or set git.branch_prefix"
+    try:
+        in_the_way = prospects.ask_in_the_way(own, target, prefix)
+    except (HeraldError, RepositoryError):
+        return ""  # the refusal is told in any case
+    if in_the_way:
+        return f". The branch {in_the_way} is in the way of {prefix}-...; remove it there or set git.branch_prefix"
+    return ""
 
 
 def _worker_objects(project: str) -> str:

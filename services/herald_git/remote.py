@@ -5,30 +5,30 @@ import re
 import shlex
 from typing import NamedTuple
 
-from herald import names
+from herald import git_words, journal, names
 from herald.errors import Conflict, Failed, HeraldError, Unavailable
 from herald.snapshot import Project
 from herald_git import command
 
 _FILE_URL = re.compile(r"file://(?:localhost)?(?=/)")
 _HTTPS = re.compile(r"https://(?:[^/@]*@)?([^/:]+)(?::\d+)?/(.+?)(?:\.git)?/?$")
-_IDLE_WORDS = (
-    "hint:",
-    "warning: redirecting",
-    "Warning: Permanently added",
-    "Please make sure you have the correct",
-    "and the repository exists.",
-)
 _KEY = "git_ssh_key"
 _LARGEST_KEY = 1 << 16
 _PASSWORD = re.compile(r"(?<=://)[^/\s@:]*:[^/\s@]*@|(?<=https://)[^/\s@]+@")
 
 
 class Remote(NamedTuple):
-    """Where a project is pushed to. `url` is an absolute path or an ssh or https URL."""
+    """Where a project is fetched from or pushed to. `url` is an absolute path or an ssh or https URL."""
 
     project: str
     url: str
+    setting: str = "git.remote"
+    """the key of the project's file that changes it"""
+
+    @property
+    def shown(self) -> str:
+        """The URL without what is secret in it."""
+        return _PASSWORD.sub("", self.url)
 
     @property
     def is_path(self) -> bool:
@@ -42,19 +42,20 @@ class Remote(NamedTuple):
 
     def refusal(self, words: str) -> HeraldError | None:
         """What these words of git say about the remote; None when they tell of a fault on this side, or of nothing."""
+        journal.info(f"git failed and said:\n{git_words.whole(words)}", project=self.project)
         if is_own_fault(words):
             return None
         for pattern, kind, advice in _REFUSALS:
             if re.search(pattern, words):
-                shown = _PASSWORD.sub("", self.url)
                 hosts = _known_hosts() or "~/.ssh/known_hosts"
                 return kind(
                     advice.format(
-                        remote=shown,
+                        remote=self.shown,
                         git_form=_git_form(self.url),
                         known_hosts=hosts,
                         said=spoken(words),
                         key=_key_advice(),
+                        setting=self.setting,
                     )
                 )
         return None
@@ -67,16 +68,24 @@ def of_project(project: Project) -> Remote:
     return Remote(project.name, _FILE_URL.sub("", project.remote))
 
 
+def of_pushes(project: Project) -> Remote:
+    """Where the project is pushed to. Raises Conflict when it cannot be pushed."""
+    if project.push_problem:
+        raise Conflict(f"{project.name} cannot be pushed: {project.push_problem}")
+    origin = of_project(project)
+    if not project.push_url:
+        return origin
+    return Remote(project.name, _FILE_URL.sub("", project.push_url), "git.push_url")
+
+
 def is_own_fault(words: str) -> bool:
     """Whether git tells of damage or stale locks on this side: that breaks the connection too, but blames nobody."""
     return _OWN_FAULT.search(words) is not None
 
 
 def spoken(words: str) -> str:
-    """The last lines that git said, without passwords, short enough to be shown."""
-    lines = [line.strip() for line in words.splitlines()]
-    lines = [line for line in lines if line and not line.startswith(_IDLE_WORDS)]
-    return _PASSWORD.sub("", "; ".join(lines[-4:]))[-600:] or "nothing"
+    """What git said, short enough to be shown."""
+    return git_words.telling(words) or "nothing"
 
 
 def _ssh_command() -> str:
@@ -89,6 +98,17 @@ def _ssh_command() -> str:
     if key:
         words += ["-i", key, "-o", "IdentitiesOnly=yes"]
     return shlex.join(words)
+
+
+def key_trace() -> str:
+    """What changes with the key for ssh and tells nothing of it; empty: there is none, or it is the caller's own."""
+    path = _key()
+    if not path:
+        return ""
+    import hashlib  # here, because hardly any act needs it
+
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read(_LARGEST_KEY)).hexdigest()[:16]
 
 
 def _key() -> str:
@@ -141,7 +161,7 @@ _REFUSALS: tuple[tuple[str, type[HeraldError], str], ...] = (
     (
         r"could not read (Username|Password)|terminal prompts disabled|Authentication failed|error: 40[13]\b",
         Failed,
-        "{remote} asks for a login, and Herald has none for https; set git.remote to {git_form} and give it an ssh key",
+        "{remote} asks for a login, and Herald has none for https; set {setting} to {git_form} and give it an ssh key",
     ),
     (
         r"REMOTE HOST IDENTIFICATION HAS CHANGED|Host key verification failed",
@@ -166,12 +186,12 @@ _REFUSALS: tuple[tuple[str, type[HeraldError], str], ...] = (
     (
         r"transport '.*' not allowed|Unable to find remote helper|is not a valid remote name",
         Failed,
-        "{remote} is not a remote that Herald uses: git.remote is an ssh or https URL or an absolute path",
+        "{remote} is not a remote that Herald uses: {setting} is an ssh or https URL or an absolute path",
     ),
     (
         r"does not appear to be a git repository|invalid gitfile format|[Rr]epository .*not found|error: 404\b",
         Failed,
-        "{remote} is not a git repository, or the key may not see it; check git.remote of the project ({said})",
+        "{remote} is not a git repository, or the key may not see it; check {setting} of the project ({said})",
     ),
     (
         r"(?m)^(?!remote:).*No space left on device",

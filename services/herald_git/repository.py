@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from herald import durable, journal, names, watchdog
+from herald import durable, fsck, git_words, journal, names, object_format, watchdog
 from herald.errors import Busy, Failed
 from herald_git import command
 from herald_git.command import Outcome
@@ -24,9 +24,6 @@ _LOCK_POLL = 0.05
 _CHECK_SECONDS = 300.0
 _MOST_PACKS = 50
 _MOST_ATTEMPTS = 3
-
-# Legacy blemishes that large public histories have and that do no harm.
-_TOLERATED = ("zeroPaddedFilemode", "missingSpaceBeforeDate", "badTimezone")
 
 _CONFIG = """[core]
 \trepositoryformatversion = 0
@@ -46,8 +43,7 @@ _CONFIG = """[core]
 [http]
 \tlowSpeedLimit = 1000
 \tlowSpeedTime = 30
-[fetch "fsck"]
-""" + "".join(f"\t{name} = ignore\n" for name in _TOLERATED)
+"""
 
 
 class RepositoryError(Exception):
@@ -63,22 +59,34 @@ class Repository:
         self._lock = lock
         self._record = os.path.join(self.path, "herald-advertised")
 
-    def prepare(self) -> None:
-        """Make the repository if it isn't there, and remove what killed acts left."""
+    def sweep(self) -> None:
+        """Remove what killed acts left. There need not be a repository."""
         if os.path.isdir(self.path):
             _remove_temporaries(os.path.join(self.path, "objects"))
-            return
-        if os.path.lexists(self.path):
+        elif os.path.lexists(self.path):
             self._set_aside("not a folder")
+
+    def prepare(self, commit: str) -> None:
+        """Make the repository if it isn't there; one whose objects aren't named as this commit is set aside first."""
+        self.sweep()
+        if os.path.isdir(self.path):
+            if object_format.fits(self.path, commit):
+                return
+            self._set_aside("it is of another object format than the remote, which was made anew", "unfit")
+        self._make(commit)
+
+    def _make(self, commit: str) -> None:
         half_made = f"{self.path}.new"
         _remove_folder(half_made)
         outcome = command.run(
-            ["init", "--quiet", "--bare", "--template=", half_made], command.environment(), seconds=_LOCK_WAIT
+            ["init", "--quiet", "--bare", "--template=", object_format.option(commit), half_made],
+            command.environment(),
+            seconds=_LOCK_WAIT,
         )
         if outcome.code:
-            raise Failed(f"no repository can be made at {self.path}: {outcome.words.strip()}")
+            raise Failed(f"no repository can be made at {self.path}: {spoken(outcome.words)}")
         with open(os.path.join(half_made, "config"), "w", encoding="ascii") as file:
-            file.write(_CONFIG)
+            file.write(object_format.configuration(_CONFIG, commit))
         os.rename(half_made, self.path)
 
     def git(
@@ -127,19 +135,22 @@ class Repository:
 
     def _repair(self, words: str) -> bool:
         """Remove stale locks of killed processes; set a damaged repository aside and report it. True if it helped."""
+        if not os.path.lexists(self.path):
+            return False  # the remote was asked before there was one
         if _remove_stale_locks(self.path):
             journal.notice("removed lock files that a killed git left", project=self.project)
             return True
-        check = self.git("fsck", "--full", "--no-dangling", "--no-progress", seconds=_CHECK_SECONDS)
+        options = ("--full", "--no-dangling", "--no-progress")
+        check = self.git(*fsck.for_damage(), "fsck", *options, seconds=_CHECK_SECONDS)
         if check.code == 0:
             return False
-        self._set_aside(f"{words.strip()}\n{check.words.strip()}")
+        self._set_aside(f"{git_words.whole(words)}\n{git_words.whole(check.words)}")
         return True
 
-    def _set_aside(self, words: str) -> None:
+    def _set_aside(self, words: str, state: str = "damaged") -> None:
         kept = durable.set_aside(self.path)
         journal.error(
-            f"the repository {self.path} is damaged; it was set aside as {kept} and is fetched anew\n{words}",
+            f"the repository {self.path} is {state}; it was set aside as {kept} and is fetched anew\n{words}",
             project=self.project,
         )
 

@@ -9,7 +9,7 @@ import os
 import stat
 from typing import Any, NamedTuple
 
-from herald import snapshot
+from herald import fsck, snapshot
 from herald.bus.oneshot import Call, Descriptor, Method
 from herald.errors import Conflict, Invalid
 from herald.snapshot import Project
@@ -95,7 +95,7 @@ def _inner(project: Project, address: Address, commit: str, path: str) -> tuple[
     with repository.locked(key_of(project.name, address.url)) as own:
 
         def look() -> tuple[Named, list[str]]:
-            own.prepare()
+            own.prepare(commit)
             _demand(own, project, address, commit)
             return _named(own, commit, path)
 
@@ -112,7 +112,7 @@ def _default_head(own: Repository) -> str:
 def _fetched(
     own: Repository, project: Project, origin: Origin, commit: str, have: list[str], pack: int
 ) -> dict[str, Any]:
-    own.prepare()
+    own.prepare(commit)
     _demand(own, project, origin.address, commit)
     size = 0 if commit in have else fetch.pack_of(own, commit, have, pack)
     return {"url": origin.address.url, "names": list(origin.names), "pack_bytes": size}
@@ -138,15 +138,16 @@ def fetch_all(own: Repository, project: Project, address: Address) -> None:
 
 def bring(own: Repository, project: Project, address: Address, *what: str) -> None:
     """One fetch. A commit that the remote does not hand out by its hash is no error."""
-    origin = Remote(project.name, address.url)
+    origin = Remote(project.name, address.url, "git.submodules.urls")
     options = ("--prune", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--quiet")
     outcome = own.git(
-        *("fetch", *options, "--", address.url, *what),
+        *(*fsck.for_fetch(project.fsck_accept), "fetch", *options, "--", address.url, *what),
         seconds=command.limits().act if own.remembered() else command.limits().first_fetch,
         environment=environment_of(origin, address),
     )
     if outcome.code and what[0].startswith("+"):
-        raise origin.refusal(outcome.words) or RepositoryError(outcome.words)
+        refusal = origin.refusal(outcome.words)
+        raise fsck.refusal_of_history(outcome.words, project.name) or refusal or RepositoryError(outcome.words)
 
 
 def environment_of(origin: Remote, address: Address) -> dict[str, str]:

@@ -51,11 +51,14 @@ def ready(project: Project, branch: str, head: str) -> str:
     Raises Unavailable when a remote does not answer: the same may be done again.
     """
     with repository.locked(project.name) as own:
-        own.prepare()
-        remembered = own.remembered()
-        default = advertisement.parse(remembered).default().head if remembered else ""
-        moved = own.mended(lambda: _moved(own, project.name, default, head))
+        moved = own.mended(lambda: _moved_since_default(own, head))
     return _ready(project, branch, moved, [])
+
+
+def _moved_since_default(own: Repository, head: str) -> list[Moved]:
+    own.prepare(head)
+    remembered = own.remembered()
+    return _moved(own, own.project, advertisement.parse(remembered).default().head if remembered else "", head)
 
 
 def _ready(project: Project, branch: str, moved: list[Moved], around: list[str]) -> str:
@@ -94,7 +97,7 @@ def _ready_one(project: Project, branch: str, moved: Moved, path: list[str]) -> 
 def _push(own: Repository, project: Project, origin: Origin, branch: str, commit: str, path: str) -> str:
     """Push one commit to one branch, forward only; returns why that was refused, empty when it is there."""
     address = origin.address
-    where = Remote(project.name, address.url)
+    where = Remote(project.name, address.url, "git.submodules.urls")
     environment = environment_of(where, address) | _with_mirror(own.project)
     outcome = own.git(
         *("push", "--porcelain", "--no-verify", "--no-follow-tags", "--no-recurse-submodules", "--no-signed"),
@@ -113,7 +116,7 @@ def _push(own: Repository, project: Project, origin: Origin, branch: str, commit
 
 
 def _is_published(own: Repository, project: Project, origin: Origin, commit: str) -> bool:
-    own.prepare()
+    own.prepare(commit)
     fetch_all(own, project, origin.address)
     if not has(own, commit):
         return False
@@ -125,6 +128,8 @@ def _moved(own: Repository, mirror: str, old: str, new: str) -> list[Moved]:
     environment = command.environment() | _with_mirror(mirror)
     if not old:
         listed = own.git("ls-tree", "-r", "-z", "--full-tree", new, seconds=_SECONDS, environment=environment)
+        if remote.is_own_fault(listed.words):
+            raise RepositoryError(listed.words)
         lines = [line for line in listed.out.split(b"\0") if line.startswith(_GITLINK)]
         return [Moved(os.fsdecode(line.split(b"\t", 1)[1]), "", line.split(b" ")[2][:40].decode()) for line in lines]
     fork = own.git("merge-base", old, new, seconds=_SECONDS, environment=environment).out.decode().strip() or old

@@ -8,6 +8,9 @@ from herald import names
 from herald_try.agent import Agent
 from herald_try.place import Place
 
+_GIT_CONFIGURATION = ("HOME", "XDG_CONFIG_HOME", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM")
+"""Where the caller's git looks for its configuration: what it says about remotes holds in a try."""
+
 
 def of_herald(place: Place) -> dict[str, str]:
     """The variables that bind any Herald program to this try."""
@@ -30,7 +33,12 @@ def of_services(place: Place, boot_id: str, agent: Agent, caller: Mapping[str, s
     if "HERALD_DEBUG" in caller:
         common["HERALD_DEBUG"] = caller["HERALD_DEBUG"]
     own_keys = {name: caller[name] for name in ("HOME", "SSH_AUTH_SOCK") if name in caller}
-    further = {f"herald-{names.AGENT}": agent.environment, f"herald-{names.GIT}": own_keys}
+    own_git = {name: caller[name] for name in _GIT_CONFIGURATION if name in caller}
+    further = {
+        f"herald-{names.AGENT}": agent.environment,
+        f"herald-{names.GIT}": own_keys,
+        f"herald-{names.CONFIG}": own_git,
+    }
 
     def of(unit: str) -> dict[str, str]:
         home = os.path.join(place.state, unit.removeprefix("herald-"))

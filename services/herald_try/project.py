@@ -42,7 +42,7 @@ def _file(place: Place, name: str) -> Path:
 
 def _register(place: Place, folder: Path) -> str:
     """Write the project's file unless one for this folder is there already; returns the project's name."""
-    remote, is_default = _remote_of(folder)
+    _check_clone(folder)
     folder = folder.resolve()
     entry = f"path: {json.dumps(str(folder))}"
     number = 1
@@ -56,8 +56,6 @@ def _register(place: Place, folder: Path) -> str:
         entry,
         "workspace: own",
     ]
-    if not is_default:
-        lines += ["git:", f"  remote: {json.dumps(remote)}"]
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     durable.write_atomic(str(file), "".join(f"{line}\n" for line in lines).encode())
     return name
@@ -70,12 +68,11 @@ def _name_of(folder: Path, number: int) -> str:
     return name[: _NAME_LENGTH - len(suffix)].rstrip("-") + suffix
 
 
-def _remote_of(folder: Path) -> tuple[str, bool]:
-    """The remote of a clone, and whether it is what the configuration finds by itself.
+def _check_clone(folder: Path) -> None:
+    """Raise Missing unless this is a clone with a remote; which one counts is found out by herald-config.
 
-    Read from the clone's configuration as a file, without includes: nothing in the clone is run. Raises Missing.
+    Read from the clone's configuration as a file, without includes: nothing in the clone is run.
     """
-    remedy = "give a clone made with `git clone URL`"
     git = folder / ".git"
     if git.is_file():
         text = git.read_text(encoding="utf-8", errors="replace")
@@ -84,24 +81,9 @@ def _remote_of(folder: Path) -> tuple[str, bool]:
         if common.is_file():
             git = git / common.read_text(encoding="utf-8").strip()
     if not (git / "config").is_file():
-        raise Missing(f"--project {folder} is no git clone: {remedy}")
-    listed = _git("config", "--file", str(git / "config"), "--no-includes", "--get-regexp", r"^remote\..*\.url$")
-    remotes = dict(line.split(" ", 1) for line in listed.splitlines() if " " in line)
-    if not remotes:
+        raise Missing(f"--project {folder} is no git clone: give a clone made with `git clone URL`")
+    if not _git("config", "--file", str(git / "config"), "--no-includes", "--get-regexp", r"^remote\..*\.url$"):
         raise Missing(f"--project {folder} has no remote: `git -C {folder} remote add origin URL` adds one")
-    key = "remote.origin.url" if "remote.origin.url" in remotes else next(iter(remotes))
-    url = remotes[key]
-    full = _absolute(url, folder)
-    return full, full == url and key == "remote.origin.url"
-
-
-def _absolute(url: str, folder: Path) -> str:
-    """A remote that is a path of this machine as an absolute path; any other URL as it is."""
-    if url.startswith("file:///"):
-        return url.removeprefix("file://")
-    if url.startswith("/") or re.match(r"[^/]*:", url):
-        return url
-    return os.path.normpath(folder / url)
 
 
 def _sample(place: Place) -> Path:

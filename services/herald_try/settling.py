@@ -15,8 +15,8 @@ _PAUSE = 0.1
 _PAGE = 500
 _GOING = {"approved", "pushing", "rejected"}
 _FAILURES = (
-    "task.failed", "task.parked", "task.blocked", "proposal.refused", "proposal.void", "deployment.failed",
-    "deployment.unknown",
+    "task.failed", "task.parked", "task.blocked", "vote.refused", "proposal.refused", "proposal.void",
+    "deployment.failed", "deployment.unknown",
 )  # fmt: skip
 _SUCCESSES = (
     "task.done", "task.cancelled", "proposal.pushed", "proposal.discarded", "deployment.deployed", "deployment.nothing",

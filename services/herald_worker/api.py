@@ -149,9 +149,17 @@ class WorkerApi(worker.Worker):
             row = await self._database.read(lambda connection: proposals.row_of(connection, proposal))
             project = str(row["project"])
         self._need(speaker, project or "", "approver", "vote")
-        voted = await self._database.write(
-            lambda connection: proposals.vote(connection, key, vote, speaker, proposal, project)
-        )
+        found = self._snapshot.get().projects.get(project or "")
+        problem = found.push_problem if found is not None else ""
+        try:
+            voted = await self._database.write(
+                lambda connection: proposals.vote(connection, key, vote, speaker, proposal, project, problem)
+            )
+        except proposals.Unpushable as error:
+            told = {"project": project or "", "reason": error.message}
+            await self._database.write(lambda connection: events.append(connection, "vote.refused", **told))
+            self._runner.committed()
+            raise
         self._runner.committed()
         return voted
 

@@ -1,5 +1,7 @@
 """From the commits of a run to a proposal with its card."""
 
+import re
+
 from herald.errors import Failed
 from herald.snapshot import Project
 from herald_worker.commit_summary import plain
@@ -18,7 +20,7 @@ async def propose(mirror: Mirror, project: Project, run: RunFolder, task: Due, e
     """Import the pack of a run, checked, and word the card. Raises Conflict, Failed, Unavailable."""
     if not end.branch.startswith(f"{project.branch_prefix}-"):
         raise Failed(f"the run reports the branch {end.branch!r}, which is not below {project.branch_prefix}")
-    await mirror.import_run(run.run, run.file("pack"), end.head, end.base, _MOST_PACK)
+    await mirror.import_run(run.run, run.file("pack"), end.head, end.base, _MOST_PACK, project.fsck_accept)
     return await word(mirror, project, run.run, task, end)
 
 
@@ -31,6 +33,7 @@ async def word(mirror: Mirror, project: Project, run: str, task: Due | None, end
     changed = f"{summary.files} file{'' if summary.files == 1 else 's'}, +{summary.insertions} -{summary.deletions}"
     lines = [
         f"{changed}, branch {end.branch} at {end.head[:12]}",
+        *_where(project),
         *subjects,
         *(f"⚠️ {flag}" for flag in summary.flags),
     ]
@@ -52,9 +55,23 @@ async def word(mirror: Mirror, project: Project, run: str, task: Due | None, end
         card="\n".join(lines),
         identity=project.agent_name,
         answers="" if task is None else task.key,
-        needs_vote=project.push_requires_approval,
+        needs_vote=project.push_requires_approval or bool(project.push_problem),
+        push_problem=project.push_problem,
         workspace=project.name if task is None else task.workspace,
     )
+
+
+def _where(project: Project) -> list[str]:
+    """Where a push goes, and where the work comes from if that is another place."""
+    remote = _shown(project.remote)
+    if project.push_problem:
+        return [f"From {remote}"]
+    return [f"To {_shown(project.push_url)}, from {remote}"] if project.push_url else [f"To {remote}"]
+
+
+def _shown(url: str) -> str:
+    """Without user and password, in which a token may be; as code: Discord shows no preview of it."""
+    return f"`{plain(re.sub(r'(?<=://)[^/]*@', '', url).replace('`', '?'))}`"
 
 
 def _asked(task: Due) -> str:

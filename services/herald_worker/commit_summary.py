@@ -53,8 +53,11 @@ def plain(text: str) -> str:
     return shown if len(shown) <= _LONGEST_LINE else shown[: _LONGEST_LINE - 1] + "…"
 
 
-def difference(output: bytes) -> Difference:
-    """Read the output of `git diff-tree -r -z --raw --numstat`: all raw entries, then all numbers."""
+def difference(output: bytes, remarks: list[str]) -> Difference:
+    """Read the output of `git diff-tree -r -z --raw --numstat`: all raw entries, then all numbers.
+
+    `remarks` are what git's check mentioned about the objects.
+    """
     fields = output.decode(errors="replace").split("\0")
     files = insertions = deletions = 0
     workflows: list[str] = []
@@ -84,6 +87,7 @@ def difference(output: bytes) -> Difference:
         _flag("changes settings of agents", settings),
         _flag("submodule", submodules),
         _flag("symbolic link", symlinks),
+        _flag("git's check mentions", list(dict.fromkeys(remarks))),
     )
     return Difference(files, insertions, deletions, tuple(flag for flag in flags if flag))
 

@@ -13,6 +13,9 @@ from herald.errors import Failed
 
 SECONDS = 120.0
 _MEMORY_KIB = 1 << 20
+HISTORY_SECONDS = 900.0
+"""For the remote's history as a whole: a million commits are as much for git as for a clone of them."""
+_HISTORY_MEMORY_KIB = 4 << 20
 _OUTPUT = 16 << 20
 _WORDS = 64 << 10
 _CHUNK = 1 << 16
@@ -20,7 +23,7 @@ _CHUNK = 1 << 16
 # By the shell, because a limit set between fork and exec would need Python code in a child of a threaded process.
 # What git makes is for the group: herald-git@ reads the objects, and the folder above lets that group in alone. Not by
 # core.sharedRepository, which sets the group bit of folders, and that is forbidden to the unit.
-_LIMITED = f'umask 0027 && ulimit -v {_MEMORY_KIB} && exec git "$@"'
+_LIMITED = 'umask 0027 && ulimit -v "$0" && exec git "$@"'
 
 _ENVIRONMENT = {
     "LC_ALL": "C",  # the words of git are read
@@ -56,10 +59,15 @@ async def run(
     variables: dict[str, str] | None = None,
     stdin: int = asyncio.subprocess.DEVNULL,
     stdout: int = asyncio.subprocess.PIPE,
+    history: bool = False,
 ) -> Outcome:
-    """Run git to its end. Raises TooLong and TooMuch; then, or when cancelled, nothing of it is left running."""
+    """Run git to its end; `history`: on what came from the remote, which may be large.
+
+    Raises TooLong and TooMuch; then, or when cancelled, nothing of it is left running.
+    """
+    seconds, memory = (HISTORY_SECONDS, _HISTORY_MEMORY_KIB) if history else (SECONDS, _MEMORY_KIB)
     process = await asyncio.create_subprocess_exec(
-        *("/bin/sh", "-c", _LIMITED, "git", *arguments),
+        *("/bin/sh", "-c", _LIMITED, str(memory), *arguments),
         env={"PATH": os.environ.get("PATH", os.defpath)} | _ENVIRONMENT | (variables or {}),
         stdin=stdin,
         stdout=stdout,
@@ -67,12 +75,12 @@ async def run(
         start_new_session=True,
     )
     try:
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(seconds):
             out, words, code = await asyncio.gather(
                 _all_bytes(process.stdout), _first_bytes(process.stderr), process.wait()
             )
     except TimeoutError as error:
-        raise TooLong(f"git took longer than {SECONDS:.0f} s") from error
+        raise TooLong(f"git took longer than {seconds:.0f} s") from error
     finally:
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):

@@ -6,7 +6,7 @@ has to be built of what was voted on.
 
 import os
 
-from herald import durable
+from herald import durable, git_words
 from herald.errors import Conflict, Failed
 from herald_worker import confined_git
 from herald_worker.mirror import Mirror
@@ -27,13 +27,13 @@ async def export_tree(mirror: Mirror, commit: str, path: str) -> None:
     finally:
         os.close(fd)
     if outcome.code:
-        raise Failed(f"the files of {commit[:12]} cannot be exported: {outcome.words.strip()[:500]}")
+        raise Failed(f"the files of {commit[:12]} cannot be exported: {git_words.telling(outcome.words)}")
 
 
 async def _size(mirror: Mirror, commit: str) -> int:
     outcome = await confined_git.run(f"--git-dir={mirror.path}", "ls-tree", "-r", "-l", "-z", commit)
     if outcome.code:
-        raise Failed(f"the files of {commit[:12]} cannot be listed: {outcome.words.strip()[:500]}")
+        raise Failed(f"the files of {commit[:12]} cannot be listed: {git_words.telling(outcome.words)}")
     sizes = (entry.split(b"\t", 1)[0].split()[3] for entry in outcome.out.split(b"\0") if entry)
     return sum(int(size) for size in sizes if size.isdigit())
 

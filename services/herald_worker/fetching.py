@@ -11,8 +11,8 @@ from herald.interfaces.git import Fetched, Git
 from herald.snapshot import Project
 from herald_worker.mirror import Mirror
 
-_DEADLINE = 1000.0
-"""A first fetch clones the whole repository; herald-git itself ends one that takes longer."""
+_DEADLINE = 2000.0
+"""Seconds. A first fetch clones the whole repository and packs it; herald-git itself ends what takes longer."""
 
 
 class Fetcher:

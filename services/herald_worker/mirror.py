@@ -12,49 +12,24 @@ import contextlib
 import os
 import re
 import shutil
-import stat
 import weakref
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import NoReturn
 
-from herald import durable, journal, names
+from herald import durable, fsck, git_words, journal, names, object_format
 from herald.errors import Conflict, Failed, Invalid, Unavailable
-from herald_worker import commit_summary, confined_git
+from herald_worker import commit_summary, confined_git, judging, mirror_folder
 from herald_worker.commit_summary import Summary
 from herald_worker.confined_git import Outcome
+from herald_worker.judging import Judge
 
 _BASE = "refs/base/default"
 _RUNS = "refs/runs/"
 _RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _HASH = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _MOST_SUBJECTS = 20
-_MOST_ANCESTORS = 200_000
 _MOST_PACKS = 50
 _MOST_INPUT = 1 << 40
-
-# Blemishes of old public histories that do no harm; herald-git lets them through too.
-_TOLERATED = ("zeroPaddedFilemode", "missingSpaceBeforeDate", "badTimezone")
-
-_CONFIG = """[core]
-\trepositoryformatversion = 0
-\tbare = true
-\thooksPath = /dev/null
-\tfsync = committed,reference
-\tbigFileThreshold = 16m
-\tpackedGitWindowSize = 32m
-\tpackedGitLimit = 256m
-[pack]
-\tthreads = 1
-[gc]
-\tauto = 0
-[maintenance]
-\tauto = false
-[fsck]
-""" + "".join(f"\t{name} = ignore\n" for name in _TOLERATED)
-
-
-_SHARED = "\tsharedRepository = 0640\n"
-"""Of versions before; git would set the group bit of folders, which the unit may not."""
 
 
 class Damaged(Unavailable):
@@ -98,18 +73,23 @@ class Mirror:
     async def import_base(self, pack_path: str, head: str) -> None:
         """Take the head of the remote's default branch from a pack of herald-git, which may be empty."""
         _checked(head)
-        async with self._one_act():
+        async with self._one_act(head):
             if await self._is_complete(_BASE, head):
                 return
-            async with self._unpacked(pack_path, _MOST_INPUT, strict=False) as variables:
-                await self._demand_complete(head, variables)
-                await asyncio.to_thread(self._accept)
+            async with self._quarantined(pack_path, _MOST_INPUT) as variables:
+                # herald-git has checked it: what the remote's history may have is decided there, once.
+                await self._demand(await self._index(pack_path, _MOST_INPUT, variables, history=True))
+                await self._demand_complete(head, variables, history=True)
+                await self._accept()
             await self._demand(await self._git("update-ref", _BASE, head))
 
-    async def import_run(self, run: str, pack_path: str, head: str, base: str, limit_bytes: int) -> None:
+    async def import_run(
+        self, run: str, pack_path: str, head: str, base: str, limit_bytes: int, accepted: tuple[str, ...] = ()
+    ) -> None:
         """Take the commits of a run as `refs/runs/RUN`. The same run and head again: nothing is done.
 
         `base` is a commit of the mirror that the history must meet; from there on is for `summary` to find out.
+        `accepted` are the ids of git's check that a person accepts in this project.
         Raises Conflict with the reason when the pack is not what a run may hand over.
         """
         _checked(head, base, run=run)
@@ -117,22 +97,36 @@ class Mirror:
         async with self._one_act():
             if await self._is_complete(ref, head):
                 return
-            async with self._unpacked(pack_path, limit_bytes, strict=True) as variables:
+            async with self._quarantined(pack_path, limit_bytes) as variables:
+                levels = await asyncio.to_thread(fsck.ignored_of_agents, accepted)
+                remarks = await self._index_judged(
+                    pack_path, limit_bytes, Judge(self._git, variables, base, head), levels
+                )
                 await self._demand_own_commit(head)
                 await self._demand_complete(head, variables)
                 await self._demand_kinship(base, head, variables)
-                await asyncio.to_thread(self._accept)
+                await self._accept()
+            mirror_folder.write_remarks(self.path, head, remarks)
             outcome = await self._git("update-ref", ref, head, "0" * len(head))
             if "reference already exists" in outcome.words:
                 raise Conflict(f"run {run} has handed over another commit before")
             await self._demand(outcome)
 
-    async def export(self, head: str, had: str, pack_path: str) -> None:
-        """Write a pack of `head` into an existing file, without what the history of `had` (may be empty) holds."""
-        _checked(head, *([had] if had else []))
+    async def export(self, head: str, had: str | Iterable[str], pack_path: str) -> None:
+        """Write a pack of `head` into an existing file, without what the receiver had.
+
+        `had`: commits whose whole history the receiver has; empty and unknown ones don't count.
+        """
+        given = [each for each in ([had] if isinstance(had, str) else had) if each]
+        _checked(head, *given)
         async with self._one_act():
-            excluded = [f"^{had}"] if had and await self._has(had) else []
-            await self._demand(await self._pack([head, *excluded], pack_path))
+            revisions = [head, *(f"^{each}" for each in await self._known_of(given))]
+            with _opened(pack_path, os.O_WRONLY | os.O_TRUNC) as pack:
+                options = ("--revs", "--thin", "--delta-base-offset", "--stdout", "--quiet")
+                given_bytes = "".join(f"{each}\n" for each in revisions).encode()
+                first = len(revisions) == 1
+                outcome = await self._git("pack-objects", *options, given=given_bytes, stdout=pack, history=first)
+            await self._demand(outcome)
 
     async def summary(self, head: str, base_branch_head: str = _BASE) -> Summary:
         """What `head` has beyond the remote's default branch, from the objects themselves."""
@@ -148,8 +142,9 @@ class Mirror:
             options = ("-r", "-z", "--raw", "--numstat", "--no-renames", "--no-ext-diff", "--no-textconv")
             diff = await self._git("diff-tree", *options, fork, head)
             await self._demand(diff)
+            remarks = await self._remarks(base_branch_head, head)
         texts = [commit_summary.plain(text) for text in log.out.decode(errors="replace").split("\0")]
-        numbers = commit_summary.difference(diff.out)
+        numbers = commit_summary.difference(diff.out, remarks)
         return Summary(int(count.out), tuple(texts[:-1:2]), *numbers, texts[1] if len(texts) > 1 else "")
 
     async def has(self, commit: str) -> bool:
@@ -157,16 +152,6 @@ class Mirror:
         _checked(commit)
         async with self._one_act():
             return await self._has(commit)
-
-    async def ancestors(self, head: str) -> list[str]:
-        """Commits of the first parents' line: the newest, then ever farther apart."""
-        _checked(head)
-        async with self._one_act():
-            outcome = await self._git("rev-list", "--first-parent", f"--max-count={_MOST_ANCESTORS}", head)
-            await self._demand(outcome)
-        line = outcome.out.decode().split()
-        near = line[:64]
-        return near + [line[2**power] for power in range(6, 32) if 2**power < len(line)]
 
     async def is_ancestor(self, ancestor: str, descendant: str) -> bool:
         """Whether one commit is in the history of the other (a commit is in its own)."""
@@ -189,6 +174,7 @@ class Mirror:
         async with self._one_act():
             outcome = await self._git("for-each-ref", "--format=%(refname) %(objectname)", _RUNS)
             await self._demand(outcome)
+            mirror_folder.write_remarks(self.path, head, [])
             for ref, value in map(str.split, outcome.out.decode().splitlines()):
                 if value == head:
                     await self._demand(await self._git("update-ref", "-d", ref, head))
@@ -198,27 +184,41 @@ class Mirror:
         async with self._one_act():
             packs = [name for name in os.listdir(os.path.join(self._objects, "pack")) if name.endswith(".pack")]
             if len(packs) > _MOST_PACKS:
-                await self._demand(await self._git("repack", "--geometric=2", "-d", "--quiet"))
+                await self._demand(await self._git("repack", "--geometric=2", "-d", "--quiet", history=True))
 
     @contextlib.asynccontextmanager
-    async def _one_act(self) -> AsyncIterator[None]:
+    async def _one_act(self, base: str = "") -> AsyncIterator[None]:
+        """`base`: a commit of the remote; a repository whose objects have another format is made anew."""
         async with self._turn.lock:
-            if not self._turn.prepared:
-                await self._prepare()
+            if not self._turn.prepared or (base and not object_format.fits(self.path, base)):
+                await self._prepare(base)
                 self._turn.prepared = True
             yield
 
-    async def _prepare(self) -> None:
+    async def _prepare(self, base: str) -> None:
         """Make the repository, or remove what a killed worker left in it."""
         half_made = f"{self.path}.new"
-        if await asyncio.to_thread(_swept, self.path, half_made, self._quarantine):
-            await asyncio.to_thread(_opened_to_group, self.path)
+        there = await asyncio.to_thread(mirror_folder.swept, self.path, half_made, self._quarantine)
+        if there and base and not object_format.fits(self.path, base):
+            there = self._set_aside_unfit()
+        if there:
+            await asyncio.to_thread(mirror_folder.open_to_group, self.path)
             return
-        outcome = await confined_git.run("init", "--bare", "--template=", "--quiet", half_made)
+        kind = object_format.option(base)
+        outcome = await confined_git.run("init", "--bare", "--template=", "--quiet", kind, half_made)
         if outcome.code:
-            raise Unavailable(f"no repository can be made at {self.path}: {outcome.words.strip()}")
-        durable.write_atomic(os.path.join(half_made, "config"), _CONFIG.encode())
+            raise Unavailable(f"no repository can be made at {self.path}: {git_words.telling(outcome.words)}")
+        mirror_folder.configure(half_made, base)
         os.rename(half_made, self.path)
+
+    def _set_aside_unfit(self) -> bool:
+        """The remote was made anew in the other format; what never held anything is removed. Returns False."""
+        if os.listdir(os.path.join(self._objects, "pack")):
+            kept = durable.set_aside(self.path)
+            journal.notice(f"{self.path} has another object format than the remote; it is {kept}", project=self.project)
+        else:
+            shutil.rmtree(self.path)
+        return False
 
     async def _git(
         self,
@@ -226,43 +226,72 @@ class Mirror:
         variables: dict[str, str] | None = None,
         stdin: int = asyncio.subprocess.DEVNULL,
         stdout: int = asyncio.subprocess.PIPE,
+        given: bytes = b"",
+        history: bool = False,
     ) -> Outcome:
+        """Run git here; `given` is what it reads on its standard input, `history` as in `confined_git.run`."""
         arguments = (f"--git-dir={self.path}", *arguments)
-        return await confined_git.run(*arguments, variables=variables, stdin=stdin, stdout=stdout)
+        with contextlib.ExitStack() as stack:
+            if given:
+                stdin = stack.enter_context(_memory_of(given))
+            return await confined_git.run(*arguments, variables=variables, stdin=stdin, stdout=stdout, history=history)
 
     @contextlib.asynccontextmanager
-    async def _unpacked(self, pack_path: str, limit: int, *, strict: bool) -> AsyncIterator[dict[str, str]]:
-        """Index a pack in the quarantine; yields the variables with which git sees it beside the repository."""
+    async def _quarantined(self, pack_path: str, limit: int) -> AsyncIterator[dict[str, str]]:
+        """An empty quarantine for a pack; yields the variables with which git sees it beside the repository."""
         size = os.stat(pack_path).st_size
         if size > limit:
             raise Conflict(f"the commits have {size >> 20} MiB as a pack; at most {limit >> 20} MiB are taken")
-        os.makedirs(self._quarantine, mode=0o700, exist_ok=True)
         escaped = self._objects.replace("\\", "\\\\").replace('"', '\\"')
         variables = {"GIT_OBJECT_DIRECTORY": self._quarantine, "GIT_ALTERNATE_OBJECT_DIRECTORIES": f'"{escaped}"'}
         try:
-            if size:
-                await self._index(pack_path, limit, variables, strict=strict)
+            os.makedirs(self._quarantine, mode=0o700, exist_ok=True)
             yield variables
         finally:
             await asyncio.to_thread(shutil.rmtree, self._quarantine, ignore_errors=True)
 
-    async def _index(self, pack_path: str, limit: int, variables: dict[str, str], *, strict: bool) -> None:
-        options = ["--strict"] if strict else []
+    async def _index(
+        self, pack_path: str, limit: int, variables: dict[str, str], *check: str, history: bool = False
+    ) -> Outcome:
         with _opened(pack_path, os.O_RDONLY) as pack:
-            arguments = ("index-pack", "--stdin", "--fix-thin", f"--max-input-size={limit}", *options)
-            outcome = await self._git(*arguments, variables=variables, stdin=pack)
-        await self._demand(outcome)
+            if not os.fstat(pack).st_size:
+                return Outcome(0, b"", "")
+            arguments = ("index-pack", "--stdin", "--fix-thin", f"--max-input-size={limit}", *check)
+            return await self._git(*arguments, variables=variables, stdin=pack, history=history)
 
-    async def _pack(self, revisions: list[str], pack_path: str) -> Outcome:
-        reading, writing = os.pipe()
-        os.write(writing, "".join(f"{each}\n" for each in revisions).encode())
-        os.close(writing)
-        try:
-            with _opened(pack_path, os.O_WRONLY | os.O_TRUNC) as pack:
-                arguments = ("pack-objects", "--revs", "--thin", "--delta-base-offset", "--stdout", "--quiet")
-                return await self._git(*arguments, stdin=reading, stdout=pack)
-        finally:
-            os.close(reading)
+    async def _index_judged(self, pack_path: str, limit: int, judge: Judge, levels: list[str]) -> list[str]:
+        """Index what an agent made; returns what git's check only mentions. Raises Conflict for what it refuses."""
+        check = "--strict" + ("=" if levels else "") + ",".join(f"{name}=ignore" for name in levels)
+        outcome = await self._index(pack_path, limit, judge.variables, check)
+        if outcome.code and any(each.refuses for each in fsck.findings(outcome.words)):
+            journal.info(f"git's check refuses:\n{git_words.whole(outcome.words)}", project=self.project)
+            await asyncio.to_thread(shutil.rmtree, self._quarantine)
+            os.makedirs(self._quarantine, mode=0o700)
+            await self._demand(await self._index(pack_path, limit, judge.variables))
+            outcome = await judge.acquitted(outcome, check)
+        await self._demand(outcome)
+        mentioned = [each for each in fsck.findings(outcome.words) if not each.refuses]
+        return judging.remarks(await judge.own(mentioned[: judging.MOST_REMARKS]))
+
+    async def _remarks(self, base: str, head: str) -> list[str]:
+        """What git's check mentioned about the commits that `head` has beyond `base`."""
+        found = []
+        for commit, remarks in mirror_folder.read_remarks(self.path).items():
+            beyond = await self._git("rev-list", "--max-count=1", commit, f"^{base}")
+            within = await self._git("merge-base", "--is-ancestor", commit, head)
+            if beyond.out.strip() and within.code == 0:
+                found += remarks
+        return found
+
+    async def _known_of(self, commits: list[str]) -> list[str]:
+        """Those of the hashes that are commits here: git refuses to exclude what it doesn't have."""
+        if not commits:
+            return []
+        asked = "".join(f"{each}\n" for each in commits).encode()
+        outcome = await self._git("cat-file", "--batch-check=%(objectname) %(objecttype)", given=asked)
+        await self._demand(outcome)
+        lines = (line.split() for line in outcome.out.decode().splitlines())
+        return [line[0] for line in lines if line[1:] == ["commit"]]
 
     async def _has(self, commit: str) -> bool:
         outcome = await self._git("cat-file", "-e", f"{commit}^{{commit}}")
@@ -276,9 +305,9 @@ class Mirror:
         if outcome.out.strip() != b"commit":
             raise Conflict(f"{head[:12]} is not a commit of the pack that was handed over")
 
-    async def _demand_complete(self, head: str, variables: dict[str, str]) -> None:
+    async def _demand_complete(self, head: str, variables: dict[str, str], *, history: bool = False) -> None:
         arguments = ("rev-list", "--objects", "--quiet", head, "--not", "--all")
-        await self._demand(await self._git(*arguments, variables=variables))
+        await self._demand(await self._git(*arguments, variables=variables, history=history))
 
     async def _demand_kinship(self, base: str, head: str, variables: dict[str, str] | None = None) -> str:
         """Where the two histories meet; raises Conflict when they never do."""
@@ -293,7 +322,7 @@ class Mirror:
 
         Asks git only when the ref or the set of packs has changed since it was asked last.
         """
-        seen = (ref, head, *(_trace(os.path.join(self.path, name)) for name in (ref, "objects/pack")))
+        seen = (ref, head, *(mirror_folder.trace(os.path.join(self.path, name)) for name in (ref, "objects/pack")))
         if "" not in seen and seen == self._turn.complete:
             return True
         outcome = await self._git("rev-parse", "--verify", "--quiet", ref)
@@ -303,14 +332,9 @@ class Mirror:
         self._turn.complete = seen
         return True
 
-    def _accept(self) -> None:
-        """Move the checked pack in. The index comes last: without it git does not see a pack."""
-        source, target = os.path.join(self._quarantine, "pack"), os.path.join(self._objects, "pack")
-        if not os.path.isdir(source):
-            return
-        for name in sorted(os.listdir(source), key=lambda name: name.endswith(".idx")):
-            os.rename(os.path.join(source, name), os.path.join(target, name))
-        durable.sync_folder(target)
+    async def _accept(self) -> None:
+        source, target = (os.path.join(folder, "pack") for folder in (self._quarantine, self._objects))
+        await asyncio.to_thread(mirror_folder.accept, source, target)
 
     async def _demand(self, outcome: Outcome) -> None:
         if outcome.code:
@@ -318,15 +342,17 @@ class Mirror:
 
     async def _blame(self, outcome: Outcome) -> NoReturn:
         """Raise for a failure of git: the pack's fault, or a damaged repository, which is then set aside."""
-        words = outcome.words.strip()
+        words = git_words.whole(outcome.words)
+        journal.info(f"git failed in {self.path} and said:\n{words}", project=self.project)
         for pattern, error in _REASONS:
             if found := re.search(pattern, words):
                 raise error.__class__(error.message.format(said=commit_summary.plain(found[0])))
-        check = await self._git("fsck", "--full", "--no-dangling", "--no-progress")
+        levels = await asyncio.to_thread(fsck.for_damage)
+        check = await self._git(*levels, "fsck", "--full", "--no-dangling", "--no-progress", history=True)
         if check.code:
-            self._set_aside(f"{words}\n{check.words.strip()}")
+            self._set_aside(f"{words}\n{git_words.whole(check.words)}")
             raise Damaged(f"the mirror of {self.project} was damaged; it is set aside and made anew by a fetch")
-        raise Conflict(f"the commits are incomplete or damaged: {commit_summary.plain(words) or outcome.code}")
+        raise Conflict(f"the commits are incomplete or damaged: {git_words.telling(words) or outcome.code}")
 
     def _set_aside(self, words: str) -> None:
         self._turn.prepared = False
@@ -336,7 +362,6 @@ class Mirror:
 
 _REASONS = (
     (r"exceeds maximum allowed size", Conflict("the commits are larger than the limit for one run")),
-    (r"(?m)^error: object [0-9a-f]+: \w+: .*", Conflict("git's check refused an object: {said}")),
     (r"[Oo]ut of memory|[Cc]annot allocate|mmap failed", Conflict("the commits need too much memory to be checked")),
     (r"No space left on device", Unavailable("the disk of herald-worker is full; free some space")),
     (r"git: not found", Failed("git is not installed; `apt install git` provides it")),
@@ -361,46 +386,14 @@ def _opened(path: str, flags: int) -> Iterator[int]:
         os.close(fd)
 
 
-def _trace(path: str) -> str:
-    """What changes with a file, or with the entries of a folder."""
+@contextlib.contextmanager
+def _memory_of(data: bytes) -> Iterator[int]:
+    """A file that holds these bytes and has no name: a pipe would block when they are many."""
+    fd = os.memfd_create("given", os.MFD_CLOEXEC)
     try:
-        status = os.stat(path)
-    except OSError:
-        return ""
-    return f"{status.st_ino} {status.st_mtime_ns} {status.st_ctime_ns}"
-
-
-def _swept(path: str, half_made: str, quarantine: str) -> bool:
-    """Remove what killed processes left; whether there is a repository."""
-    shutil.rmtree(half_made, ignore_errors=True)
-    shutil.rmtree(quarantine, ignore_errors=True)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    os.chmod(os.path.dirname(path), 0o750)  # noqa: S103 - for the group that reads objects
-    for folder, subfolders, files in os.walk(path):
-        if folder == path and "objects" in subfolders:
-            subfolders.remove("objects")
-        for name in files:
-            if name.endswith(".lock"):
-                os.unlink(os.path.join(folder, name))
-    return os.path.lexists(path)
-
-
-def _opened_to_group(path: str) -> None:
-    """Mend the modes of a repository that another version or umask has made. Damage is for the act itself to find."""
-    objects = os.path.join(path, "objects")
-    config = os.path.join(path, "config")
-    with contextlib.suppress(OSError):
-        _set_mode(path, 0o750)
-        for folder, _, files in os.walk(objects):
-            _set_mode(folder, 0o750)
-            for name in files:
-                _set_mode(os.path.join(folder, name), 0o440)
-        with open(config, encoding="utf-8", errors="replace") as file:
-            text = file.read()
-        if _SHARED in text:
-            durable.write_atomic(config, text.replace(_SHARED, "").encode())
-
-
-def _set_mode(path: str, mode: int) -> None:
-    if stat.S_IMODE(os.stat(path).st_mode) != mode:
-        os.chmod(path, mode)
+        with open(fd, "wb", closefd=False) as file:
+            file.write(data)
+        os.lseek(fd, 0, os.SEEK_SET)
+        yield fd
+    finally:
+        os.close(fd)

@@ -18,6 +18,7 @@ from herald.interfaces.agent import Agent
 from herald.interfaces.git import Fetched
 from herald.snapshot import Current, Project
 from herald_worker import workspaces
+from herald_worker.ancestry import ancestors
 from herald_worker.fetching import Fetcher
 from herald_worker.mirror import Mirror
 
@@ -88,7 +89,7 @@ class Preparer:
     async def _bring_up(self, project: Project, name: str, fetched: Fetched, pack: str) -> None:
         head = fetched["head"]
         mirror = Mirror(project.name)
-        have = await mirror.ancestors(head)
+        have = await ancestors(mirror, head)
         fd = os.open(pack, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
             for _ in range(2):

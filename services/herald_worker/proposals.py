@@ -21,7 +21,11 @@ ENDED: frozenset[ProposalState] = frozenset({"pushed", "refused", "discarded", "
 
 
 class NewProposal(NamedTuple):
-    """Commits to be proposed. `card` is the text below the card's first line; `answers` the message that asked."""
+    """Commits to be proposed. `card` is the text below the card's first line; `answers` the message that asked.
+
+    `push_problem` says why they cannot be pushed as things are. It is no part of the card that is kept: when that has
+    changed, the vote is carried out.
+    """
 
     project: str
     task: str
@@ -37,6 +41,11 @@ class NewProposal(NamedTuple):
     needs_vote: bool
     workspace: str = ""
     """empty: the project's first"""
+    push_problem: str = ""
+
+
+class Unpushable(Conflict):
+    """The vote is for a push that is known to be impossible."""
 
 
 def first_line(commits: int, summary: str) -> str:
@@ -109,6 +118,11 @@ def create(connection: sqlite3.Connection, new: NewProposal, ends: str = "") -> 
 
 
 def _call(new: NewProposal) -> str:
+    if new.push_problem:
+        return (
+            f"⚠️ Cannot be pushed: {new.push_problem}. 👎 or `-1` discards it; once it can be pushed, 👍 or `+1` pushes "
+            f"exactly {new.head[:12]} to {new.branch}."
+        )
     if new.needs_vote:
         return _call_to_vote(new.head, new.branch)
     return "⚠️ This project is open: `push_requires_approval: false` pushes without a vote."
@@ -174,9 +188,16 @@ def _edited(row: sqlite3.Row, edit: str) -> str:
 
 
 def vote(
-    connection: sqlite3.Connection, key: str, choice: str, author: Author, proposal: str | None, project: str | None
+    connection: sqlite3.Connection,
+    key: str,
+    choice: str,
+    author: Author,
+    proposal: str | None,
+    project: str | None,
+    push_problem: str = "",
 ) -> Proposal:
-    """Record a vote, once for each key; what follows from it is done by `carrying`. Raises NotFound and Conflict."""
+    """Record a vote, once for each key; what follows from it is done by `carrying`. `push_problem` is why the project
+    cannot be pushed now, if so. Raises NotFound and Conflict."""
     known = connection.execute("SELECT proposal FROM votes WHERE key = ?", (key,)).fetchone()
     if known is not None:
         return shown(row_of(connection, str(known["proposal"])))
@@ -191,6 +212,8 @@ def vote(
         raise Conflict(f"proposal {row['id']} ({row['branch']}) is {row['state']}: the vote changes nothing")
     if choice == "approve" and row["expires_at"] <= clock.now():
         raise Conflict(f"proposal {row['id']} has expired; `!push` proposes its branch again")
+    if choice == "approve" and push_problem:
+        raise Unpushable(f"{row['branch']} cannot be pushed: {push_problem}. The card stays open")
     if choice == "withdraw":
         _check_own(connection, row["id"], author)
     connection.execute(

@@ -11,6 +11,7 @@ from herald import names
 from herald.bus import client
 from herald.database import Database
 from herald.durable import with_no_trace
+from herald.errors import Conflict
 from herald.interfaces.agent import Agent, Branch
 from herald.interfaces.worker import Proposal
 from herald.snapshot import Project
@@ -62,6 +63,8 @@ class Proposer:
         finally:
             with_no_trace(pack)
         self._runner.committed()
+        if not made and project.push_problem:
+            raise Conflict(f"{project.name} cannot be pushed: {project.push_problem}")
         return made
 
     async def _propose_one(
@@ -73,7 +76,7 @@ class Proposer:
             return None
         run = f"found-{head[:12]}-{uuid.uuid4().hex[:6]}"
         if pack is not None:
-            await mirror.import_run(run, pack, head, base, _MOST_PACK)
+            await mirror.import_run(run, pack, head, base, _MOST_PACK, project.fsck_accept)
         if await mirror.is_ancestor(head, base):
             return None
         end = died("", "")._replace(outcome="ok", head=head, base=base, branch=name)

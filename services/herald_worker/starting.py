@@ -17,7 +17,7 @@ from herald.errors import Failed
 from herald.interfaces.agent import Agent, Begun
 from herald.interfaces.git import Fetched
 from herald.snapshot import Current, Project
-from herald_worker import prompt, proposals, tasks, workspaces
+from herald_worker import outlook, prompt, proposals, tasks, workspaces
 from herald_worker.attachments import path_of
 from herald_worker.fetching import Fetcher
 from herald_worker.mirror import Mirror
@@ -116,6 +116,7 @@ class Starter:
     async def _branch_and_base(self, project: Project, task: tasks.Due, run: RunFolder) -> tuple[str, str, Fetched]:
         """The open card's branch is continued; else a new one begins at the remote's default branch, fetched now."""
         fetched = await self._fetcher.fetch_default(project, run.file("fetched"))
+        await outlook.tell(self._database, project, fetched)
         card = await self._database.read(lambda connection: proposals.open_of(connection, task.workspace))
         if card is not None:
             return str(card["branch"]), str(card["head"]), fetched

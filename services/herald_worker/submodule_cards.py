@@ -95,7 +95,8 @@ class SubmoduleCards:
                 pack=FileDescriptor(fd),
             )
             if not await mirror.has(link.new):
-                await mirror.import_run(new.run, path, link.new, have[0] if have else link.new, _MOST_PACK)
+                base, accepted = have[0] if have else link.new, project.fsck_accept
+                await mirror.import_run(new.run, path, link.new, base, _MOST_PACK, accepted)
         beyond = [f"^{commit}" for commit in have]
         log = await _git(key, "log", f"--max-count={_SHOWN + 1}", "--format=%s", link.new, *beyond)
         subjects = [f"• {plain(line)}" for line in log.out.decode("utf-8", "replace").splitlines()]

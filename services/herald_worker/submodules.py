@@ -19,6 +19,7 @@ from herald.interfaces.agent import Agent
 from herald.interfaces.git import FetchedSubmodule, Git
 from herald.snapshot import Project
 from herald_worker import confined_git
+from herald_worker.ancestry import ancestors
 from herald_worker.mirror import Mirror
 
 _GIT_DEADLINE = 1000.0
@@ -123,7 +124,7 @@ class Submodules:
         self, project: Project, workspace: str, wanted: Wanted, found: FetchedSubmodule, pack: str
     ) -> None:
         mirror = Mirror(key_of(project.name, found["url"]))
-        have = await mirror.ancestors(wanted.commit)
+        have = await ancestors(mirror, wanted.commit)
         with _opened(pack) as fd:
             for _ in range(2):
                 taken = await self._agent.TakeSubmodule(

@@ -26,8 +26,13 @@ class Installation:
         self.config = folder / "etc"
         self.state = folder / "state"
         (self.config / "projects").mkdir(parents=True)
+        self.home = folder / "home"
+        """Of whoever runs it: without a git configuration."""
+        self.home.mkdir()
         self.environment = {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "XDG_"))},
+            "HOME": str(self.home),
+            "GIT_CONFIG_NOSYSTEM": "1",
             "HERALD_MODE": "try",  # what a server needs besides is looked at in test_server.py
             "HERALD_CONFIG": str(self.config),
             "HERALD_STATE": str(self.state),

@@ -10,9 +10,10 @@ from tests.config.installation import Installation, git
 
 
 def reason_of(path: Path) -> str:
-    with pytest.raises(clone.NoOrigin) as caught:
-        clone.origin_of(str(path))
-    return str(caught.value)
+    try:
+        return clone.read(str(path), []).fetch_problem
+    except clone.NoOrigin as error:
+        return str(error)
 
 
 def hostile(path: Path) -> Path:
@@ -97,19 +98,19 @@ def test_without_a_remote_the_rest_is_in_force_and_a_later_reload_finds_it(heral
 def test_a_relative_origin_becomes_an_absolute_path(herald: Installation) -> None:
     path = herald.clone("demo", "../bare.git")
 
-    assert clone.origin_of(str(path)) == str(herald.folder / "repos" / "bare.git")
+    assert clone.read(str(path), []).fetch == str(herald.folder / "repos" / "bare.git")
 
 
 def test_a_worktree_and_a_submodule_lead_to_their_repository(herald: Installation) -> None:
     path = herald.clone("demo")
     git("-C", str(path), "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--allow-empty", "-qm", "x")
     git("-C", str(path), "worktree", "add", "-q", str(herald.folder / "tree"))
-    assert clone.origin_of(str(herald.folder / "tree")) == "git@example.org:o/r.git"
+    assert clone.read(str(herald.folder / "tree"), []).fetch == "git@example.org:o/r.git"
 
     submodule = path / "sub"
     submodule.mkdir()
     (submodule / ".git").write_text("gitdir: ../.git\n")
-    assert clone.origin_of(str(submodule)) == "git@example.org:o/r.git"
+    assert clone.read(str(submodule), []).fetch == "git@example.org:o/r.git"
 
 
 def test_includes_are_not_followed(herald: Installation) -> None:
@@ -129,7 +130,7 @@ def test_nothing_named_in_the_configuration_is_run(herald: Installation) -> None
         f'[alias]\n\tconfig = !touch {trace}\n[remote "origin"]\n\turl = git@example.org:x\n'
     )
 
-    assert clone.origin_of(str(herald.folder / "r")) == "git@example.org:x"
+    assert clone.read(str(herald.folder / "r"), []).fetch == "git@example.org:x"
     assert not trace.exists()
 
 
@@ -163,7 +164,7 @@ def test_what_is_no_plain_file_is_not_opened_and_never_waited_for(herald: Instal
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("[remote", "git cannot read"),
+        ("[remote", "cannot be read by git"),
         ('[remote "origin"]\n\turl\n', "no remote named origin"),
         ('[remote "origin"]\n\turl = ext::sh -c id\n', "transport helper"),
         ('[remote "origin"]\n\turl = --upload-pack=id\n', "begins with '-'"),
@@ -185,7 +186,7 @@ def test_an_origin_that_git_should_not_be_given_is_refused(herald: Installation,
 def test_of_several_urls_the_first_counts_as_it_does_for_a_fetch(herald: Installation) -> None:
     hostile(herald.folder / "r").write_text('[remote "origin"]\n\turl = git@a:x\n\turl = git@b:x\n')
 
-    assert clone.origin_of(str(herald.folder / "r")) == "git@a:x"
+    assert clone.read(str(herald.folder / "r"), []).fetch == "git@a:x"
 
 
 @pytest.mark.parametrize(

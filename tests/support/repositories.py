@@ -41,11 +41,11 @@ def git_bytes(folder: Path, *arguments: str, stdin: bytes = b"") -> bytes:
 class Remote:
     """A bare repository with an update hook that counts, and hooks that wait or refuse on request."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, object_format: str = "sha1") -> None:
         self.path = path
         self._log = path / "updates.log"
         path.mkdir(parents=True)
-        git(path, "init", "--quiet", "--bare", "--initial-branch=main", ".")
+        git(path, "init", "--quiet", "--bare", "--initial-branch=main", f"--object-format={object_format}", ".")
         self.hook("update", f'echo "$1 $2 $3" >> {shlex.quote(str(self._log))}')
 
     def hook(self, name: str, script: str) -> None:
@@ -81,12 +81,12 @@ class Remote:
         return dict(line.split(" ") for line in lines)
 
 
-def remote_with_commit(folder: Path) -> Remote:
+def remote_with_commit(folder: Path, object_format: str = "sha1") -> Remote:
     """A remote whose branch main has one commit; the clone it came from is `folder/seed`."""
-    remote = Remote(folder / "remote.git")
+    remote = Remote(folder / "remote.git", object_format)
     seed = folder / "seed"
     seed.mkdir()
-    git(seed, "init", "--quiet", "--initial-branch=main", ".")
+    git(seed, "init", "--quiet", "--initial-branch=main", f"--object-format={object_format}", ".")
     git(seed, "remote", "add", "origin", str(remote.path))
     commit(seed, {"README.md": "A sample.\n"}, "Begin")
     git(seed, "push", "--quiet", "origin", "main")

@@ -22,8 +22,9 @@ def ask(site: Site, folder: Path, project: str = "sample", cell: str = "") -> No
         (folder / name).write_text("create second.txt: x" if name == "prompt" else cell if name == "lock" else "")
     fds = tuple(os.open(folder / name, os.O_RDWR) for name in _FILES)
     parameters = {
-        "run": "own-1", "project": project, "workspace": project, "branch": "agent/sample-own", "base": site.base, "session": "",
-        "resume": False, "deadline": 30.0, "title": "own", **{name: index for index, name in enumerate(_FILES)},
+        "run": "own-1", "project": project, "workspace": project, "branch": "agent/sample-own", "base": site.base,
+        "session": "", "resume": False,
+        "deadline": 30.0, "title": "own", **{name: index for index, name in enumerate(_FILES)},
     }  # fmt: skip
     try:
         for _ in blocking.stream("agent", "Run", parameters, fds=fds):

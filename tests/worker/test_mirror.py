@@ -317,6 +317,24 @@ def test_memory_of_git_is_bounded(shop: Workshop, monkeypatch: pytest.MonkeyPatc
     assert asyncio.run(confined_git.run("anything")).out == b"1048576\n"
 
 
+def test_the_remotes_history_gets_more_of_everything_than_what_an_agent_made(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = repositories.commit(shop.clone, {"a": "1"})
+    probe, log = shop.folder / "bin" / "git", shop.folder / "limits"
+    probe.parent.mkdir()
+    probe.write_text(f'#!/bin/sh\necho "$2 $(ulimit -v)" >> {log}\nPATH=${{PATH#*:}} exec git "$@"\n')
+    probe.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{probe.parent}:/usr/bin:/bin")
+
+    shop.run(head)
+    shop.import_base(head)
+
+    limits = [line.split()[1] for line in log.read_text().splitlines() if line.split()[0] in ("index-pack", "rev-list")]
+    assert limits == ["1048576"] * 2 + ["4194304"] * 2
+    assert confined_git.HISTORY_SECONDS > confined_git.SECONDS
+
+
 def test_what_people_are_shown_holds_nothing_hidden(shop: Workshop) -> None:
     message = "Fix \u202egnp.exe\u202c \x1b[31mred\x07 zero\u200bwidth\u2066x\u2069\tend\n\nTests: \u202eok\x1b[0m\n"
     head = repositories.commit(shop.clone, {"a\u202eb": "x"}, message)
@@ -410,6 +428,23 @@ def test_an_exported_pack_brings_another_clone_up_to_date(shop: Workshop) -> Non
         shop.mirror("export", head, had, path)
         git(behind, "index-pack", "--stdin", "--fix-thin", stdin=Path(path).read_bytes())
         assert git(behind, "cat-file", "-t", head) == "commit"
+
+
+def test_an_export_leaves_out_all_that_the_receiver_has(shop: Workshop) -> None:
+    one = repositories.commit(shop.clone, {"one": "1"}, branch="agent/sample-1")
+    shop.run(one)
+    git(shop.clone, "checkout", "--quiet", "-b", "agent/sample-2", shop.base)
+    two = repositories.commit(shop.clone, {"two": "2"})
+    shop.run(two, "8-1-abc")
+    git(shop.clone, "merge", "--quiet", "--no-edit", one)
+    head = git(shop.clone, "rev-parse", "HEAD")
+    shop.run(head, "9-1-abc")
+    path = shop.file(b"to be replaced")
+
+    shop.mirror("export", head, [one, "", two, "1" * 40], path)
+
+    exported = Path(path).read_bytes()
+    assert int.from_bytes(exported[8:12], "big") == 2  # the merge and its tree
 
 
 @pytest.mark.parametrize("kind", ["pack cut", "pack flipped", "pack gone", "head gone", "ref torn", "ref empty"])

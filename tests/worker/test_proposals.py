@@ -10,6 +10,7 @@ from herald import clock
 from herald.errors import Conflict, NotFound
 from herald.interfaces.worker import Author, Proposal
 from herald_worker import card, carrying, proposals, tasks
+from tests.support import repositories
 from tests.worker.rows import ADA, HEAD, event_data, events, posts, propose
 
 
@@ -189,3 +190,38 @@ def test_a_retried_step_waits_for_its_time_and_holds_back_nobody(db: sqlite3.Con
     db.execute("UPDATE proposals SET not_before = ? WHERE id = ?", (clock.text(time.time() + 60), first))
     assert next_step(db).project == "other"
     assert 0 < carrying._until_next(db) <= 60
+
+
+def test_a_vote_for_what_cannot_be_pushed_is_refused_with_the_reason_and_another_one_counts(
+    db: sqlite3.Connection,
+) -> None:
+    propose(db, push_problem="it has no place")
+    (shown,) = posts(db)
+    assert (
+        shown["text"].splitlines()[-1].startswith("⚠️ Cannot be pushed: it has no place. 👎 or `-1` discards it; once")
+    )
+    assert shown["votable"] == 1
+
+    with pytest.raises(Conflict, match=r"agent/sample-1 cannot be pushed: it has no place\. The card stays open"):
+        proposals.vote(db, "k1", "approve", ADA, None, "sample", "it has no place")
+    assert next_step(db) is None
+    assert proposals.vote(db, "k2", "approve", ADA, None, "sample")["state"] == "approved"
+    assert "Cannot be pushed" not in posts(db)[-1]["text"]
+    assert proposals.vote(db, "k2", "approve", ADA, None, "sample", "it has no place")["state"] == "approved"
+    proposals.vote(db, "k3", "withdraw", ADA, None, "sample", "it has no place")
+    assert proposals.vote(db, "k4", "reject", ADA, None, "sample", "it has no place")["state"] == "rejected"
+
+
+@pytest.mark.parametrize(
+    ("remote", "push_url", "problem", "line"),
+    [
+        ("git@h:o/r", "", "", "To `git@h:o/r`"),
+        ("https://token@h/r", "ssh://git@h/f", "", "To `ssh://h/f`, from `https://h/r`"),
+        ("git@h:`id`", "", "", "To `git@h:?id?`"),
+        ("/srv/r.git", "", "none", "From `/srv/r.git`"),
+    ],
+)
+def test_a_card_says_where_it_goes_without_secrets(remote: str, push_url: str, problem: str, line: str) -> None:
+    project = repositories.project(remote=remote)._replace(push_url=push_url, push_problem=problem)
+
+    assert card._where(project) == [line]

@@ -8,11 +8,19 @@ from herald.interfaces.interface import Interface
 
 
 class Fetched(TypedDict):
-    """The remote's default branch and its head; the pack on the descriptor has what `have` lacks."""
+    """The remote's default branch and its head; the pack on the descriptor has what `have` lacks.
+
+    `in_the_way` is a branch at the place of pushes that keeps branches under the project's prefix from being made, and
+    `warning` says why a push would fail otherwise (a key that may not write); both are empty when nothing is known to
+    be wrong. `warning_since` changes when the warning is a new one.
+    """
 
     branch: str
     head: str
     pack_bytes: int
+    in_the_way: str
+    warning: str
+    warning_since: str
 
 
 class FetchedSubmodule(TypedDict):

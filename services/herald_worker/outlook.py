@@ -1,0 +1,38 @@
+"""What is known before a run about the push of what it will make."""
+
+import hashlib
+import sqlite3
+
+from herald.database import Database
+from herald.errors import Failed
+from herald.interfaces.git import Fetched
+from herald.snapshot import Project
+from herald_worker import posts
+
+
+async def tell(database: Database, project: Project, fetched: Fetched) -> None:
+    """Post once what will keep the work from being pushed. Raises Failed where none of it could ever get there."""
+    blocking = fetched["in_the_way"]
+    if blocking:
+        raise Failed(
+            f"the remote has a branch {blocking}, so that no branch {project.branch_prefix}-... can be made there; set"
+            f" git.branch_prefix to a name that does not begin with {blocking}/, or remove that branch"
+        )
+    if project.push_problem:
+        problem = (
+            f"{project.name} cannot be pushed: {project.push_problem}. Tasks run, and their commits wait as cards."
+        )
+        await _post_once(database, project, problem, "")
+    elif fetched["warning"]:
+        await _post_once(database, project, fetched["warning"], fetched["warning_since"])
+
+
+async def _post_once(database: Database, project: Project, text: str, since: str) -> None:
+    """The gateway shows a post of the same key once."""
+    digest = hashlib.sha256(f"{text}\n{since}".encode()).hexdigest()[:16]
+    post = posts.NewPost(f"outlook-{project.name}-{digest}", project.name, "notice", f"⚠️ {text}")
+
+    def write(connection: sqlite3.Connection) -> None:
+        posts.add(connection, post)
+
+    await database.write(write)
