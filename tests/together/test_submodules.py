@@ -17,8 +17,8 @@ LOCAL = ("-c", "protocol.file.allow=always")
 class Family:
     """A project with a submodule `lib` that has one itself, `in side`."""
 
-    def __init__(self, site: Site) -> None:
-        self.site = site
+    def __init__(self, site: Site, object_format: str = "sha1") -> None:
+        self.site, self.object_format = site, object_format
         self.outer, self.inner = self._remote("outer.git"), self._remote("inner.git")
         work = self._work("outer.git")
         git(work, *LOCAL, "submodule", "--quiet", "add", "../inner.git", "in side")
@@ -30,10 +30,10 @@ class Family:
         site.base = site.remote.heads()["main"]
 
     def _remote(self, name: str) -> Remote:
-        remote = Remote(self.site.folder / name)
+        remote = Remote(self.site.folder / name, self.object_format)
         work = self._work(name)
         work.mkdir()
-        git(work, "init", "--quiet", "--initial-branch=main", ".")
+        git(work, "init", "--quiet", "--initial-branch=main", f"--object-format={self.object_format}", ".")
         git(work, "remote", "add", "origin", str(remote.path))
         repositories.commit(work, {"a.c": f"{name}\n"}, "Begin")
         git(work, "push", "--quiet", "origin", "main")
@@ -273,6 +273,20 @@ def test_a_submodule_that_was_renamed_upstream_is_at_its_new_place_alone(family:
     )
     assert herald.proposals() == []
     herald.finish()
+
+
+def test_submodules_whose_objects_are_named_by_sha256_work_from_end_to_end(tmp_path: Path) -> None:
+    with Site(tmp_path, object_format="sha256") as site:
+        family = Family(site, "sha256")
+        family.configure(init="all", push=True)
+        herald = site.start()
+        assert "inner.git" in said(herald, f"cat 'lib/in side/a.c'; {COMMIT}")
+        (proposal,) = herald.proposals()
+        herald.vote()
+        herald.idle()
+        assert site.pushed() == {proposal["branch"]: proposal["head"]}
+        assert git(family.outer.path, "show", f"{proposal['branch']}:b.c") == "mine"
+        herald.finish()
 
 
 def _has(mirror: Path, commit: str) -> bool:
