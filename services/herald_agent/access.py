@@ -4,6 +4,7 @@ import os
 from typing import NamedTuple
 
 from herald.snapshot import Snapshot
+from herald_agent import submodule_record
 from herald_agent.confinement import Confinement, confine
 from herald_agent.environment import git_environment
 from herald_agent.git import Git
@@ -14,6 +15,7 @@ from herald_agent.record import Record
 from herald_agent.repository import Repository, open_own, open_repository
 from herald_agent.stop import StopSignal
 from herald_agent.store import Store
+from herald_agent.submodule_making import Making
 from herald_agent.takeover import take_over
 from herald_agent.workspace import Workspace
 
@@ -59,11 +61,12 @@ def access(
         os.makedirs(workspace.kept, 0o700, exist_ok=True)
         os.makedirs(workspace.folder, 0o700, exist_ok=True)
     confinement = confine(settings, workspace, temporary, readable)
-    git = Git(workspace.folder, git_environment(workspace), stop, confinement.enter)
+    git = Git(workspace.folder, git_environment(workspace), stop, confinement.enter, workspace.home)
     record = Record(workspace.name)
     own = None
     if workspace.own:
-        own = OwnClone(git, workspace, Store(settings, workspace.project), record, upstream or Upstream())
+        making = Making(settings, workspace.project, workspace.name, submodule_record.load(workspace.name))
+        own = OwnClone(git, workspace, Store(settings, workspace.project), record, making, upstream or Upstream())
     elif not os.path.isdir(workspace.folder):
         name, path = workspace.project.name, workspace.folder
         raise Unusable(f"the folder {path} of {name} is missing; clone the project there")

@@ -6,9 +6,11 @@ from herald.bus.oneshot import Call, Descriptor, Method
 from herald_agent.check import check
 from herald_agent.clone import clone
 from herald_agent.discard import discard
+from herald_agent.give_submodule import give_submodule
 from herald_agent.prepare import prepare
 from herald_agent.reset import reset, stash, survey
 from herald_agent.run import run
+from herald_agent.take_submodule import take_submodule
 from herald_agent.update import update
 
 
@@ -44,6 +46,14 @@ def _stash(call: Call) -> dict[str, Any]:
     return stash(call.parameters)
 
 
+def _take_submodule(call: Call) -> dict[str, Any]:
+    return take_submodule(call.parameters)
+
+
+def _give_submodule(call: Call) -> dict[str, Any]:
+    return give_submodule(call.parameters)
+
+
 _PLACE: dict[str, type] = {"project": str, "workspace": str}
 
 METHODS = {
@@ -60,6 +70,21 @@ METHODS = {
             "pack": Descriptor,
         },
     ),
+    "TakeSubmodule": Method(
+        _take_submodule,
+        {
+            **_PLACE,
+            "path": str,
+            "names": list,
+            "url": str,
+            "commit": str,
+            "have": list,
+            "pack": Descriptor,
+            "problem": str,
+        },
+        {"problem": ""},
+    ),
+    "GiveSubmodule": Method(_give_submodule, {**_PLACE, "path": str, "commit": str, "have": list, "pack": Descriptor}),
     "Survey": Method(_survey, _PLACE),
     "Reset": Method(_reset, {**_PLACE, "keep": bool}, {"keep": False}),
     "Stash": Method(_stash, _PLACE),

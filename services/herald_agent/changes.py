@@ -16,23 +16,29 @@ _TOGETHER = 64 << 20
 """Bytes of files that are compared at once."""
 
 _PIECE = 1 << 20
+_GITLINK = b"160000"
 _LINKS = ("120000", "160000")
 
 
 class Change(NamedTuple):
-    """A path that git names. `kind` is that of the working tree: M, D, T, A, or ? where nothing is tracked."""
+    """A path that git names. `kind` is that of the working tree: M, D, T, A, or ? where nothing is tracked.
+
+    `submodule`: it is one and stays one. `repository`: a repository lies where something else is tracked.
+    """
 
     path: bytes
     kind: str
     mode: str
     same_mode: bool
     submodule: bool
+    repository: bool = False
 
 
 class Changes(NamedTuple):
     """What was changed: `paths` in the working tree, `staged` whether the index differs from the commit.
 
-    `repositories` are untracked folders that are repositories of their own.
+    `repositories` are folders that are repositories of their own and no submodules, `submodules` those that stand at
+    another commit, whoever moved them: `submodules.sort_out` knows.
     """
 
     paths: list[bytes]
@@ -44,12 +50,10 @@ class Changes(NamedTuple):
         return bool(self.paths) or self.staged
 
 
-def changes(git: Git, scratch: str, *, with_untracked: bool = True, before: Sequence[str] = ()) -> Changes:
+def changes(git: Git, *, with_untracked: bool = True, before: Sequence[str] = ()) -> Changes:
     """What was changed against the index, which is that of the commit that is checked out. Raises Failed, OSError.
 
-    `before` are untracked files, and folders with a slash at their end, that were there before. `scratch` is a folder
-    for copies that are compared, which a run may write.
-    """
+    `before` are untracked files, and folders with a slash at their end, that were there before."""
     untracked = "all" if with_untracked else "no"
     options = ("-z", "--porcelain=v2", "--no-renames", f"--untracked-files={untracked}", "--ignore-submodules=dirty")
     files, folders = {os.fsencode(each) for each in before}, tuple(os.fsencode(x) for x in before if x.endswith("/"))
@@ -59,14 +63,16 @@ def changes(git: Git, scratch: str, *, with_untracked: bool = True, before: Sequ
         if each.kind != "?" or not (each.path in files or each.path.startswith(folders))
     ]
     doubtful = [each for each in named if each.kind == "M" and each.same_mode and not each.submodule]
-    same = _as_written(git, [each for each in doubtful if each.mode not in _LINKS], scratch)
-    submodules = [os.fsdecode(each.path) for each in named if each.submodule and each.kind != "D"]
-    repositories = [os.fsdecode(each.path) for each in named if each.kind == "?" and each.path.endswith(b"/")]
+    same = _as_written(git, [each for each in doubtful if each.mode not in _LINKS])
+    submodules = [os.fsdecode(each.path) for each in named if each.submodule and each.kind == "M"]
+    repositories = [
+        os.fsdecode(each.path) for each in named if each.repository or (each.kind == "?" and each.path.endswith(b"/"))
+    ]
     paths = [
         each.path
         for each in named
         if each.kind != "A" and each.path not in same and not each.path.endswith(b"/")
-        if not each.submodule or each.kind == "D"
+        if not each.submodule and not each.repository
     ]
     return Changes(paths, any(each.kind == "A" for each in named), repositories, submodules)
 
@@ -86,20 +92,21 @@ def _understood(fields: list[bytes]) -> Iterator[Change]:
         if kind == b"?":
             yield Change(rest, "?", "", same_mode=False, submodule=False)
         elif kind == b"1":
-            signs, sub, _, index_mode, tree_mode, _, _, path = rest.split(b" ", 7)
+            signs, _, _, index_mode, tree_mode, _, _, path = rest.split(b" ", 7)
             in_tree = chr(signs[1])
             yield Change(
                 path,
                 in_tree if in_tree != "." else "A",
                 index_mode.decode(),
                 same_mode=index_mode == tree_mode,
-                submodule=sub.startswith(b"S"),
+                submodule=index_mode == tree_mode == _GITLINK,
+                repository=index_mode != _GITLINK == tree_mode,
             )
         elif kind == b"u":
             yield Change(rest.split(b" ", 9)[-1], "M", "", same_mode=False, submodule=False)
 
 
-def _as_written(git: Git, candidates: list[Change], scratch: str) -> set[bytes]:
+def _as_written(git: Git, candidates: list[Change]) -> set[bytes]:
     """Those whose bytes are what a checkout writes there."""
     if not candidates:
         return set()
@@ -111,9 +118,9 @@ def _as_written(git: Git, candidates: list[Change], scratch: str) -> set[bytes]:
         group.append(change.path)
         total += size
         if total >= _TOGETHER:
-            same |= _compared(git, group, scratch)
+            same |= _compared(git, group)
             group, total = [], 0
-    return same | _compared(git, group, scratch)
+    return same | _compared(git, group)
 
 
 def _size(place: str, path: bytes) -> int:
@@ -123,11 +130,11 @@ def _size(place: str, path: bytes) -> int:
         return 0
 
 
-def _compared(git: Git, group: list[bytes], scratch: str) -> set[bytes]:
+def _compared(git: Git, group: list[bytes]) -> set[bytes]:
     """Have git write them elsewhere, and compare."""
     if not group:
         return set()
-    beside = os.path.join(scratch, f".herald-compared-{os.getpid()}")
+    beside = os.path.join(git.scratch, f".herald-compared-{os.getpid()}")
     given = b"".join(path + b"\0" for path in group)
     try:
         git.inside(lambda: os.makedirs(beside, 0o700, exist_ok=True))

@@ -4,7 +4,7 @@ from typing import Any
 
 from herald import snapshot
 from herald.errors import Invalid
-from herald_agent import locks
+from herald_agent import locks, submodule_checkout
 from herald_agent.access import access
 from herald_agent.opening import recover
 from herald_agent.ownclone import OwnClone
@@ -64,6 +64,7 @@ def _remove(repository: Repository, branch: str, head: str, base: str) -> str:
     elif git.branch() == branch:
         return f"branch {branch} is checked out in {repository.folder}; check out another one there"
     git("update-ref", "-d", f"refs/heads/{branch}", found)
+    submodule_checkout.drop(git, submodule_checkout.within(git) if repository.own else "", branch)
     return ""
 
 

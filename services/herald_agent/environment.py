@@ -25,6 +25,7 @@ _GIT_SETTINGS = {
     "protocol.ext.allow": "never",
     "gc.auto": "0",
     "commit.gpgSign": "false",
+    "submodule.recurse": "false",  # where submodules go is decided, one by one
 }
 """What a repository's own configuration may not say to Herald's git calls."""
 

@@ -21,19 +21,22 @@ class Git:
         environment: Mapping[str, str],
         stop: StopSignal | None = None,
         confine: Callable[[], None] = process.stay_free,
+        scratch: str = "",
     ) -> None:
+        """`scratch` is a folder for copies, which a run may write."""
         self.folder = folder
+        self.scratch = scratch
         self._environment = environment
         self.stop = stop
         self._confine = confine
 
     def at(self, folder: str) -> "Git":
         """The same in another folder."""
-        return Git(folder, self._environment, self.stop, self._confine)
+        return Git(folder, self._environment, self.stop, self._confine, self.scratch)
 
     def with_variables(self, **variables: str) -> "Git":
         """The same with more in its environment."""
-        return Git(self.folder, {**self._environment, **variables}, self.stop, self._confine)
+        return Git(self.folder, {**self._environment, **variables}, self.stop, self._confine, self.scratch)
 
     def inside(self, act: Callable[[], Any], deadline: float = 300.0) -> Any:
         """An act of Herald's own on these files, confined as git is. Raises as `inside.inside` does."""
@@ -41,7 +44,7 @@ class Git:
 
     def unstoppable(self) -> "Git":
         """The same, for what must be finished although the unit was told to stop."""
-        return Git(self.folder, self._environment, None, self._confine)
+        return Git(self.folder, self._environment, None, self._confine, self.scratch)
 
     def attempt(
         self,

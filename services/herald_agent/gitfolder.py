@@ -7,6 +7,7 @@ one. Everything else there (configuration, hooks, index, alternates, replacement
 import os
 import shutil
 import stat
+from collections.abc import Callable
 from typing import NamedTuple
 
 from herald import journal
@@ -17,7 +18,7 @@ from herald_agent.reference import check_branch, check_hash
 from herald_agent.workspace import Workspace
 
 _NEW, _OLD = ".git.new", ".git.old"
-_CARRIED = ("modules", "lfs")
+_CARRIED = ("lfs",)
 """Folders with objects of their own, which are known by their hashes."""
 
 _LONG = 300.0
@@ -82,7 +83,15 @@ def lay(git: Git, workspace: Workspace, upstream: Upstream, making: Making) -> G
     return there
 
 
-def seal(git: Git, workspace: Workspace, tips: list[str], upstream: Upstream, making: Making, notes: list[str]) -> None:
+def seal(
+    git: Git,
+    workspace: Workspace,
+    tips: list[str],
+    upstream: Upstream,
+    making: Making,
+    notes: list[str],
+    bring_modules: Callable[[], None],
+) -> None:
     """Replace the `.git` folder by one of Herald's making with the same branches; `tips` need not be brought along.
 
     Raises OSError, Failed.
@@ -90,6 +99,7 @@ def seal(git: Git, workspace: Workspace, tips: list[str], upstream: Upstream, ma
     there = lay(git, workspace, upstream, making)
     if git.inside(lambda: is_there(workspace)):
         bring(git, there, heads_of(git), tips, notes)
+        bring_modules()
     git.inside(lambda: _exchange(workspace.folder))
     git.inside(lambda: process.remove_tree(os.path.join(workspace.folder, _OLD)))
 
@@ -135,7 +145,7 @@ def _take(old: Git, new: Git, heads: dict[str, str], tips: list[str]) -> bool:
     """Take branches with their objects; false when they are not whole there."""
     missing = [head for head in heads.values() if new.commit_of(head) != head]
     excluded = "".join(f"^{tip}\n" for tip in tips)
-    if missing and not _carry(old, new, "".join(f"{head}\n" for head in missing) + excluded):
+    if missing and not carry(old, new, "".join(f"{head}\n" for head in missing) + excluded):
         return False
     wanted = "".join(f"{head}\n" for head in heads.values()) + excluded
     whole = new.attempt("rev-list", "--objects", "--quiet", "--stdin", given=wanted, deadline=_LONG)
@@ -145,7 +155,7 @@ def _take(old: Git, new: Git, heads: dict[str, str], tips: list[str]) -> bool:
     return new.attempt("update-ref", "--stdin", given=lines).code == 0
 
 
-def _carry(old: Git, new: Git, wanted: str) -> bool:
+def carry(old: Git, new: Git, wanted: str) -> bool:
     """Pack objects in the old folder and index them in the new one, which finds out what they are."""
     path = os.path.join(folder("tmp"), f"sealing-{os.getpid()}")
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

@@ -10,7 +10,7 @@ from typing import NamedTuple, NoReturn
 
 from herald import journal
 from herald.errors import Failed
-from herald_agent import copies, settlement, tree
+from herald_agent import copies, settlement, submodule_checkout, submodules, submodules_in_place, tree
 from herald_agent.changes import changes
 from herald_agent.git import Git, refused
 from herald_agent.inside import Unusable
@@ -19,6 +19,7 @@ from herald_agent.record import Going, Record, Uncommitted
 from herald_agent.repository import Repository, check_rest
 from herald_agent.settlement import Left
 from herald_agent.store import Incomplete
+from herald_agent.submodule_checkout import within
 from herald_agent.workspace import Workspace
 
 _LONG = 300.0
@@ -54,7 +55,8 @@ class OpenWorkspace:
         if own is not None:
             own.exclude(b"")
             start = own.git.head_of(going.branch) or going.base
-            moved = own.check_out(start, going.branch)
+            moved = own.check_out(start, going.branch, self.notes)
+            self._record.submodules = submodules.standings(own.git, within(own.git))
             self._tell_of_moved(moved)
             copies.copy_files(own, self.notes)
             copies.name_what_is_left_behind(own, self.notes)
@@ -65,9 +67,15 @@ class OpenWorkspace:
             made = (
                 ["--no-track", "-b", going.branch, going.base] if going.created else ["--no-guess", going.branch, "--"]
             )
-            self._switch("checkout", "--quiet", "--no-overwrite-ignore", *made)
-            self._record.before = [os.fsdecode(path) for path in tree.untracked(self.repository.git)]
+            git = self.repository.git
+            self._record.came = submodules.standings(git)
             self._record.write()
+            self._switch("checkout", "--quiet", "--no-overwrite-ignore", *made)
+            self._record.hidden = submodules_in_place.bring(git, self.notes)
+            self._record.submodules = submodules.standings(git)
+            self._record.before = [os.fsdecode(path) for path in tree.untracked(git)]
+            self._record.write()
+            submodules_in_place.hide(git, self._record.hidden, hidden=True)
         self._record.set_ready()
 
     def _switch(self, *arguments: str) -> None:
@@ -117,14 +125,16 @@ class OpenWorkspace:
             uncommitted = self._close_own(repository.own, auto_commit=auto_commit) if ready else False
         else:
             cut_off = repository.git.inside(lambda: settlement.clear_locks(repository.git_folder, going.branch))
+            submodules_in_place.hide(repository.git, self._record.hidden, hidden=False)
             if ready:
                 uncommitted = settlement.take_in_place(
-                    *(repository.git, repository.git_folder, going, notes, self._workspace.home, self._record.before),
-                    auto_commit=auto_commit,
+                    *(repository.git, repository.git_folder, going, notes, self._record), auto_commit=auto_commit
                 )
             if not uncommitted:
                 self._record.set_unready()
                 settlement.put_back(repository.git, going, notes, cut_off=cut_off and not ready)
+                submodules_in_place.put_back(repository.git, self._record.came, going.branch, notes)
+                self._record.came, self._record.hidden = {}, []
         self._record.uncommitted = settlement.left_uncommitted(going) if uncommitted else None
         left = settlement.result(repository.git, going, notes, uncommitted=uncommitted)
         if going.ours and not left.commits and not uncommitted:
@@ -158,7 +168,10 @@ class OpenWorkspace:
             notes.append(f"What the agent committed on {going.branch} is damaged and was not taken.")
         try:
             own.look(head or going.base if auto_commit else going.base, going.branch)
-            found = changes(own.git, own.workspace.home)
+            began = self._record.submodules
+            submodule_checkout.hold(own.git, going.branch)
+            found = submodules.sort_out(own.git, changes(own.git), began)
+            submodules.tell(own.git, within(own.git), began, notes)
             settlement.name_what_is_left_out(found, notes)
             if auto_commit and on_branch:
                 settlement.commit(own.git, going, head or going.base, found)
@@ -272,7 +285,7 @@ def _plan(workspace: Workspace, repository: Repository, record: Record, wanted: 
     ours = not head or branch == record.continued(wanted.branch, wanted.base)
     going = _going(workspace, wanted, branch, wanted.base, created=not head, ours=ours)
     if repository.own is None:
-        going = going._replace(back=_back(repository, workspace))
+        going = going._replace(back=_back(repository))
     return going, False
 
 
@@ -296,13 +309,13 @@ def _is_there_still(repository: Repository, left: Uncommitted) -> bool:
     )
 
 
-def _back(repository: Repository, workspace: Workspace) -> str:
+def _back(repository: Repository) -> str:
     """What is checked out in the project's folder. Raises Unusable when it cannot be left and put back."""
     git: Git = repository.git
     if not git.commit_of("HEAD"):
         raise Unusable(f"{repository.folder} has no commit checked out; make a first commit there")
     check_rest(repository.folder, repository.git_folder)
-    if changes(git, workspace.home, with_untracked=False):
+    if changes(git, with_untracked=False):
         raise Unusable(
             f"{repository.folder} has uncommitted changes; commit or stash them there, or say `!stash`, which puts"
             " them aside, or `!own`, after which the agent works in a clone of its own; then send the task again"

@@ -6,11 +6,12 @@ from typing import NamedTuple
 
 from herald import durable
 from herald.errors import Failed
-from herald_agent import gitfolder, tree
+from herald_agent import gitfolder, modulefolders, submodule_checkout, tree
 from herald_agent.git import Git
 from herald_agent.gitfolder import Upstream
 from herald_agent.record import Record
 from herald_agent.store import Store
+from herald_agent.submodule_making import Making
 from herald_agent.workspace import Workspace
 
 _LONG = 300.0
@@ -23,6 +24,7 @@ class OwnClone(NamedTuple):
     workspace: Workspace
     store: Store
     record: Record
+    making: Making
     upstream: Upstream = Upstream()
 
     def is_there(self) -> bool:
@@ -44,7 +46,10 @@ class OwnClone(NamedTuple):
         """Make its `.git` anew with the branches that it has. Raises Failed, OSError."""
         exclude = self.record.excluded
         sealed = gitfolder.Making(self.store.objects, is_sha256=self.store.is_sha256(), exclude=exclude)
-        gitfolder.seal(self.git, self.workspace, self.store.tips(), self.upstream, sealed, notes)
+        gitfolder.seal(
+            *(self.git, self.workspace, self.store.tips(), self.upstream, sealed, notes),
+            lambda: modulefolders.bring(self.git, self.making.base, notes),
+        )
 
     def make(self, notes: list[str]) -> None:
         """Make what is missing of it. Raises Failed, OSError."""
@@ -52,10 +57,13 @@ class OwnClone(NamedTuple):
             os.makedirs(self.workspace.folder, 0o700, exist_ok=True)
             self.seal(notes)
 
-    def check_out(self, commit: str, branch: str) -> list[str]:
+    def check_out(self, commit: str, branch: str, notes: list[str] | None = None) -> list[str]:
         """Make the tracked files those of a commit; returns what was in the way and moved. Raises Failed, OSError."""
         self._put_index(commit)
-        moved = tree.bring(self.git, self.workspace, commit, branch)
+        kept = self.workspace.kept
+        moved = submodule_checkout.leave(self.git, kept, commit)
+        moved += tree.bring(self.git, self.workspace, commit, branch)
+        moved += submodule_checkout.bring(self.git, kept, self.making, [] if notes is None else notes)
         self.save_index()
         return moved
 
@@ -66,6 +74,7 @@ class OwnClone(NamedTuple):
         if branch:
             self.git("update-ref", f"refs/heads/{branch}", commit)
             self.git("symbolic-ref", "HEAD", f"refs/heads/{branch}")
+        submodule_checkout.look(self.git)
 
     def exclude(self, patterns: bytes) -> None:
         """Have git pass these over, until the next call. Raises OSError."""

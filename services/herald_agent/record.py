@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from herald import durable, journal
 from herald_agent.locks import folder
+from herald_agent.submodules import Standing
 
 _MOST_UNFINISHED = 50
 _LIMIT = 8 << 20
@@ -60,6 +61,12 @@ class Record:
         """Kinds of things that are said once for a workspace."""
         self.copied: dict[str, str] = {}
         """Digests of the files that were copied from the project's folder."""
+        self.submodules: dict[str, Standing] = {}
+        """Where submodules stood when the run began, by path."""
+        self.came: dict[str, Standing] = {}
+        """Where a person had them; path mode puts that back."""
+        self.hidden: list[str] = []
+        """Submodules that stand elsewhere than the base has them, and that git passes over during the run."""
         self._unfinished: dict[str, list[str]] = {}
         for name in os.listdir(records):
             if name.startswith(f".{workspace}.json."):  # a kill came while it was written
@@ -77,6 +84,9 @@ class Record:
             self.before = [str(each) for each in body.get("before", [])]
             self.told = [str(each) for each in body.get("told", [])]
             self.copied = {str(path): str(digest) for path, digest in body.get("copied", {}).items()}
+            self.submodules = _standings(body.get("submodules", {}))
+            self.came = _standings(body.get("came", {}))
+            self.hidden = [str(each) for each in body.get("hidden", [])]
         except FileNotFoundError:
             return
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
@@ -123,6 +133,7 @@ class Record:
         """Note that the workspace is made anew."""
         self.going, self.uncommitted, self.excluded, self.before = None, None, "", []
         self._unfinished, self.told, self.copied = {}, [], {}
+        self.submodules, self.came, self.hidden = {}, {}, []
         self.write()
         self.set_unready()
         durable.with_no_trace(self.index)
@@ -136,7 +147,7 @@ class Record:
         """Put it on the disk. Raises OSError."""
         for asked in list(self._unfinished)[:-_MOST_UNFINISHED]:
             del self._unfinished[asked]
-        kept = (self._unfinished, self.uncommitted, self.excluded, self.before, self.told, self.copied)
+        kept = (self._unfinished, self.uncommitted, self.excluded, self.before, self.told, self.copied, self.came)
         if self.going is None and not any(kept):
             durable.with_no_trace(self._path)
             return
@@ -148,8 +159,15 @@ class Record:
             "before": self.before,
             "told": self.told,
             "copied": self.copied,
+            "submodules": self.submodules,
+            "came": self.came,
+            "hidden": self.hidden,
         }
         durable.write_atomic(self._path, json.dumps(body, indent=1).encode(), 0o600)
+
+
+def _standings(found: dict[str, Any]) -> dict[str, Standing]:
+    return {str(path): Standing(*map(str, each)) for path, each in found.items()}
 
 
 def _going(found: dict[str, Any] | None) -> Going | None:

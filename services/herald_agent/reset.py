@@ -26,7 +26,7 @@ def survey(parameters: dict[str, Any]) -> dict[str, Any]:
     recover(reached.workspace, repository, reached.record)
     size, files = reached.git.inside(lambda: _measured(reached.workspace.folder), deadline=_LONG)
     others = reached.git.listed("ls-files", "-z", "--others", "--directory", "--no-empty-directory")
-    found = changes(repository.git, reached.workspace.home, with_untracked=False)
+    found = changes(repository.git, with_untracked=False)
     return {
         "made": True,
         "bytes": size,

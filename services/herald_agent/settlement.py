@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 from herald import durable
 from herald.errors import Failed
+from herald_agent import submodules
 from herald_agent.changes import Changes, changes, stage
 from herald_agent.git import Git, refused
-from herald_agent.record import Going, Uncommitted
+from herald_agent.record import Going, Record, Uncommitted
 from herald_agent.repository import end_unfinished
 
 _LONG = 300.0
@@ -97,8 +98,6 @@ def name_what_is_left_out(found: Changes, notes: list[str]) -> None:
     """Say what of the changes cannot be taken."""
     if found.repositories:
         notes.append(f"Not taken, because they are repositories of their own: {_some(found.repositories)}.")
-    if found.submodules:
-        notes.append(f"Not taken: changes of the submodules {_some(found.submodules)}.")
 
 
 def put_back(git: Git, going: Going, notes: list[str], *, cut_off: bool) -> None:
@@ -124,19 +123,21 @@ def result(git: Git, going: Going, notes: list[str], *, uncommitted: bool) -> Le
 
 
 def take_in_place(
-    git: Git, git_folder: str, going: Going, notes: list[str], scratch: str, before: list[str], *, auto_commit: bool
+    git: Git, git_folder: str, going: Going, notes: list[str], record: Record, *, auto_commit: bool
 ) -> bool:
-    """Take what is in a person's folder but for what was untracked there `before`; returns whether uncommitted changes
-    have to stay."""
+    """Take what is in a person's folder but for what the record says was there before; returns whether uncommitted
+    changes have to stay."""
     try:
         end = end_of(git, git_folder, going, notes)
         if not end.on_branch:
-            return bool(changes(git, scratch, with_untracked=False))
+            return bool(changes(git, with_untracked=False))
         if not auto_commit:
             if end.head != going.base:
                 git("reset", "--quiet", "--soft", going.base)
-            return bool(changes(git, scratch, before=before))
-        found = changes(git, scratch, before=before)
+            return bool(changes(git, before=record.before))
+        submodules.unstage(git, record.submodules)
+        found = submodules.sort_out(git, changes(git, before=record.before), record.submodules)
+        submodules.tell(git, "", record.submodules, notes)
         name_what_is_left_out(found, notes)
         commit(git, going, end.head, found)
     except Failed as error:

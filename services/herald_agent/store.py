@@ -46,9 +46,9 @@ def config_text(is_sha256: bool) -> str:
 class Store:
     """A project's store, for one act. Raises Busy while another one writes it."""
 
-    def __init__(self, settings: Snapshot, project: Project) -> None:
+    def __init__(self, settings: Snapshot, project: Project, name: str = "base") -> None:
         self.project = project.name
-        self.path = os.path.join(store_path(project.name), "base.git")
+        self.path = os.path.join(store_path(project.name), f"{name}.git")
         self.objects = os.path.join(self.path, "objects")
         environment = {"PATH": search_path(), "HOME": "/nonexistent", "LANG": "C.UTF-8", **HERALDS_GIT}
         confinement = confine_to(settings, (store_path(project.name),))

@@ -9,10 +9,9 @@ import shutil
 import stat
 import time
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from herald_agent.git import Git
-from herald_agent.workspace import Workspace
 
 _LONG = 900.0
 """Seconds for a checkout, which grows with the size of the repository."""
@@ -21,6 +20,18 @@ _MOST_PATTERNS = 10_000
 _FIELDS = 5
 _GITLINK = "160000"
 _SPECIAL = str.maketrans({sign: f"\\{sign}" for sign in "\\*?[]!# "})
+
+
+class Ground(Protocol):
+    """A folder of files, and where those go that are in the way."""
+
+    @property
+    def folder(self) -> str:
+        """The files."""
+
+    @property
+    def kept(self) -> str:
+        """Where to move what is in the way."""
 
 
 class Entry(NamedTuple):
@@ -38,12 +49,12 @@ class InTheWay(NamedTuple):
     parents: list[str]
 
 
-def bring(git: Git, workspace: Workspace, commit: str, branch: str) -> list[str]:
+def bring(git: Git, ground: Ground, commit: str, branch: str) -> list[str]:
     """Check out a commit on a branch (empty: on none); returns what was moved out of its way. Raises Failed, OSError.
 
     The index says what is checked out; what is neither tracked there nor in the commit stays.
     """
-    moved = _clear(git, workspace, commit)
+    moved = _clear(git, ground, commit)
     if branch:
         git("update-ref", f"refs/heads/{branch}", commit)
         git("symbolic-ref", "HEAD", f"refs/heads/{branch}")
@@ -68,7 +79,7 @@ def patterns_of(paths: Iterable[bytes]) -> bytes:
     return b"".join(lines)
 
 
-def _clear(git: Git, workspace: Workspace, commit: str) -> list[str]:
+def _clear(git: Git, ground: Ground, commit: str) -> list[str]:
     """Move away what is in the way of the commit's files; returns the names."""
     added = _entries(git.listed("diff-index", "-z", "--raw", "--cached", "--no-renames", commit, deadline=_LONG))
     lost = _entries(
@@ -79,7 +90,7 @@ def _clear(git: Git, workspace: Workspace, commit: str) -> list[str]:
     paths = sorted({os.fsdecode(each.path) for each in (*added, *lost) if each.mode != _GITLINK})
     if not paths:
         return []
-    found = InTheWay(**git.inside(lambda: _look(workspace.folder, paths)._asdict()))
+    found = InTheWay(**git.inside(lambda: _look(ground.folder, paths)._asdict()))
     if not any(found):
         return []
     named = [*found.folders, *found.parents]
@@ -88,10 +99,8 @@ def _clear(git: Git, workspace: Workspace, commit: str) -> list[str]:
         asked = ("--literal-pathspecs", "ls-files", "-z", "--", *named[:_MOST_PATTERNS])
         tracked = {os.fsdecode(path) for path in git.listed(*asked)}
     others = _unlike(git, commit, found.others)
-    kept = os.path.join(workspace.kept, time.strftime("%Y%m%d-%H%M%S", time.gmtime()))
-    moved: list[str] = git.inside(
-        lambda: _move(workspace.folder, kept, [*others, *found.parents], found.folders, tracked)
-    )
+    kept = os.path.join(ground.kept, time.strftime("%Y%m%d-%H%M%S", time.gmtime()))
+    moved: list[str] = git.inside(lambda: _move(ground.folder, kept, [*others, *found.parents], found.folders, tracked))
     return moved
 
 

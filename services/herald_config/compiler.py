@@ -6,7 +6,7 @@ from herald import names, signature
 from herald.errors import Busy, Unavailable
 from herald.interfaces.config import Compiled, Problem
 from herald.snapshot import EMPTY, Deploy, Discord, Operator, Project, Snapshot
-from herald_config import project_file, remotes, server_file, sources, state, surroundings, values
+from herald_config import clone_submodules, project_file, remotes, server_file, sources, state, surroundings, values
 from herald_config.remotes import Target
 from herald_config.sources import Sources
 
@@ -139,6 +139,8 @@ def _project(source: project_file.Project, target: Target) -> Project:
         fsck_accept=keys.git.fsck.accept,
         submodules_init=keys.git.submodules.init,
         submodules_push=keys.git.submodules.push,
+        submodules_urls=tuple(sorted(keys.git.submodules.urls.items())),
+        submodules_found=clone_submodules.initialised(keys.path),
         lfs_get=keys.git.lfs.get,
     )
 

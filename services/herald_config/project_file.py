@@ -40,6 +40,9 @@ class Submodules(Section):
     init: Selection | None = Field(
         default=None, description="all, none, or a list of paths; default: those that the project's clone has"
     )
+    urls: dict[PathInProject, Remote] = Field(
+        default={}, description="Addresses by path that are accepted besides those that need no acceptance"
+    )
     push: bool = Field(default=False, description="Push commits of submodules before the branch that needs them")
 
 
@@ -69,7 +72,7 @@ class Git(Section):
         description="Where branches are pushed to; none: nowhere; default: where the clone pushes to, read once",
     )
     fsck: Fsck = Field(default=Fsck(), description="Checks of the remote's history")
-    submodules: Annotated[Submodules, LATER] = Field(default=Submodules(), description="Repositories inside this one")
+    submodules: Submodules = Field(default=Submodules(), description="Repositories inside this one")
     lfs: Annotated[Lfs, LATER] = Field(default=Lfs(), description="Files that git-lfs keeps")
 
 

@@ -47,7 +47,7 @@ FETCH = Method(fetch, {"project": str, "have": list, "pack": Descriptor})
 def _fetch_and_pack(own: Repository, project: Project, origin: Remote, have: list[str], pack: int) -> dict[str, Any]:
     own.sweep()
     seen, default = _update(own, origin, project.fsck_accept)
-    size = 0 if default.head in have else _pack(own, default.head, have, pack)
+    size = 0 if default.head in have else pack_of(own, default.head, have, pack)
     push = prospects.look(own, project, seen.branches, default.head)
     return {
         "branch": default.branch,
@@ -95,7 +95,8 @@ def _tracked_head(own: Repository, branch: str) -> str:
     return outcome.out.decode().strip()
 
 
-def _pack(own: Repository, head: str, have: list[str], pack: int) -> int:
+def pack_of(own: Repository, head: str, have: list[str], pack: int) -> int:
+    """Write a pack of a commit without what the caller has; returns its size. Raises RepositoryError."""
     os.ftruncate(pack, 0)
     os.lseek(pack, 0, os.SEEK_SET)
     excluded = "".join(f"^{each}\n" for each in _known(own, have))

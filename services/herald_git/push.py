@@ -11,7 +11,7 @@ from typing import Any
 from herald import git_words, journal, names, snapshot
 from herald.bus.oneshot import Call, Method
 from herald.errors import Failed, HeraldError, Invalid
-from herald_git import advertisement, command, prospects, remote, repository
+from herald_git import advertisement, command, prospects, remote, repository, submodule_push
 from herald_git.arguments import checked_branch, checked_hash
 from herald_git.remote import Remote
 from herald_git.repository import Repository, RepositoryError
@@ -32,6 +32,10 @@ def push(call: Call) -> dict[str, Any]:
     head = checked_hash(call.parameters["head"])
     expected = checked_hash(call.parameters["expected"]) if call.parameters["expected"] else ""
     target = remote.of_pushes(project)
+    lacking = submodule_push.ready(project, branch, head)
+    if lacking:
+        journal.notice(f"{head} is not pushed: {lacking}", project=project.name)
+        return _result("refused", lacking)
     with repository.locked(project.name) as own:
         result = own.mended(lambda: _push(own, target, branch, head, expected))
         if result["outcome"] == "refused":

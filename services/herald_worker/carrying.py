@@ -17,7 +17,7 @@ from herald.errors import Busy, HeraldError, Unavailable
 from herald.interfaces.agent import Agent
 from herald.interfaces.git import Git, PushResult
 from herald.snapshot import Current, Project
-from herald_worker import deployments, proposals
+from herald_worker import deployments, proposals, submodule_cards
 from herald_worker.mirror import Mirror
 from herald_worker.runner import Runner
 
@@ -43,6 +43,7 @@ class Step(NamedTuple):
     expected: str
     workspace: str
     base: str
+    run: str
 
 
 class Carrier:
@@ -134,6 +135,7 @@ class Carrier:
         with contextlib.suppress(HeraldError):
             await mirror.discard(step.head)
             await mirror.tidy()
+        await submodule_cards.forget(step.project, step.run)
 
     async def _finish(self, step: Step, state: str, reason: str, actions: tuple[str, ...] = ()) -> None:
         texts = {
@@ -217,6 +219,7 @@ def _next(connection: sqlite3.Connection) -> Step | None:
         expected=proposals.last_pushed(connection, row["project"], row["branch"]),
         workspace=row["workspace"],
         base=row["base"],
+        run=row["run"],
     )
 
 

@@ -80,7 +80,7 @@ class Proposer:
         if await mirror.is_ancestor(head, base):
             return None
         end = died("", "")._replace(outcome="ok", head=head, base=base, branch=name)
-        new = await word(mirror, project, run, None, end)
+        new = await self._runner.submodules.completed(project, await word(mirror, project, run, None, end))
 
         def write(connection: sqlite3.Connection) -> Proposal | None:
             if proposals.proposed(connection, project.name, name, head):

@@ -30,6 +30,7 @@ from herald_worker.runfolder import End, RunFolder, died
 from herald_worker.settling import Settlement, back_to_queue, settle
 from herald_worker.starting import Going, Starter
 from herald_worker.steering import Steering
+from herald_worker.submodule_cards import SubmoduleCards
 
 _BUSY_PAUSE = 1.0
 _LAST_GASP = 1.0
@@ -58,6 +59,7 @@ class Runner:
         self.fetcher = Fetcher()
         self.preparer = Preparer(database, snapshot, self.fetcher)
         self._starter = Starter(database, snapshot, self.fetcher, self.preparer)
+        self.submodules = SubmoduleCards()
         self._wake = asyncio.Event()
         self._going: dict[str, Going] = {}
         self.proposed = asyncio.Event()
@@ -227,6 +229,7 @@ class Runner:
         if end.outcome == "ok" and end.commits and end.head != end.base:
             try:
                 proposal = await propose(Mirror(project.name), project, run, task, end)
+                proposal = await self.submodules.completed(project, proposal)
             except HeraldError as error:
                 end = end._replace(
                     outcome="failed",

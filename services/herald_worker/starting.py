@@ -23,6 +23,7 @@ from herald_worker.fetching import Fetcher
 from herald_worker.mirror import Mirror
 from herald_worker.preparing import Preparer
 from herald_worker.runfolder import RunFolder
+from herald_worker.submodules import Submodules
 
 _START_DEADLINE = 90.0
 
@@ -55,6 +56,7 @@ class Starter:
         self._snapshot = snapshot
         self._fetcher = fetcher
         self._preparer = preparer
+        self._submodules = Submodules()
         self._agent = client.peer(Agent, _START_DEADLINE)
 
     async def start(self, going: Going) -> None:
@@ -79,6 +81,7 @@ class Starter:
         if not base:
             branch, base, fetched = await self._branch_and_base(project, task, run)
         journal.debug("base known", run=run.run)
+        await self._submodules.bring(project, task.workspace, base, run.file("fetched"))
         session = task.session or str(uuid.uuid4())
         had = await self._known(going)
         if had != base:

@@ -62,6 +62,9 @@ class Project(NamedTuple):
     fsck_accept: tuple[str, ...] = ()
     submodules_init: tuple[str, ...] | None = None
     submodules_push: bool = False
+    submodules_urls: tuple[tuple[str, str], ...] = ()
+    submodules_found: tuple[str, ...] = ()
+    """names of those that the project's clone has initialised"""
     lfs_get: tuple[str, ...] = ("none",)
 
 
@@ -154,10 +157,11 @@ def _of(body: dict[str, Any]) -> Snapshot:
 
 
 def _project(body: dict[str, Any]) -> Project:
-    lists = ("workspace_files", "fsck_accept", "submodules_init", "lfs_get")
+    lists = ("workspace_files", "fsck_accept", "submodules_init", "submodules_found", "lfs_get")
     fields: dict[str, Any] = {
         key: tuple(value) if key in lists and value is not None else value for key, value in body.items()
     }
+    fields["submodules_urls"] = tuple((str(path), str(url)) for path, url in body.get("submodules_urls", ()))
     fields["workspace"] = "path" if body["workspace"] == "path" else "own"
     return Project(**fields)
 

@@ -271,12 +271,19 @@ class Herald:
 class Site:
     """A project with its remote, and the state folder of the Heralds that run over it."""
 
-    def __init__(self, folder: Path, *, environment: dict[str, str] | None = None, agent: str = "standin") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        environment: dict[str, str] | None = None,
+        agent: str = "standin",
+        object_format: str = "sha1",
+    ) -> None:
         self.folder = folder
         self.mark = uuid.uuid4().hex
         self.agent = agent
         self.environment = environment or {}
-        self.remote: Remote = repositories.remote_with_commit(folder)
+        self.remote: Remote = repositories.remote_with_commit(folder, object_format)
         self.clone = repositories.clone(self.remote, folder / "sample")
         self.project = "sample"
         self.state = folder / "state"

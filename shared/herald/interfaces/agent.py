@@ -64,6 +64,12 @@ class Updated(TypedDict):
     held: list[str]
 
 
+class Given(TypedDict):
+    """The pack on the descriptor has what `have` lacks; its size is in bytes."""
+
+    pack_bytes: int
+
+
 class Surveyed(TypedDict):
     """What lies in a workspace; `made` is false while an own one has not been made.
 
@@ -115,6 +121,32 @@ class Agent(Interface, interface="io.herald.Agent"):
     ) -> Updated:
         """Take a pack with what the workspace may lack of `base` (may be empty), and make an own workspace that is not
         there yet. Busy while an agent is at work there."""
+        raise NotImplementedError
+
+    async def TakeSubmodule(
+        self,
+        *,
+        project: str,
+        workspace: str,
+        path: str,
+        names: list[str],
+        url: str,
+        commit: str,
+        have: list[str],
+        pack: FileDescriptor,
+        problem: str = "",
+    ) -> Updated:
+        """Take a pack with what may be lacking of a submodule's commit (may be empty), so that the next run has it.
+
+        `path` is from the workspace's top on, `names` those of `.gitmodules` from the outermost one on. `problem`: it
+        could not be fetched, and why. Busy while an agent is at work there.
+        """
+        raise NotImplementedError
+
+    async def GiveSubmodule(
+        self, *, project: str, workspace: str, path: str, commit: str, have: list[str], pack: FileDescriptor
+    ) -> Given:
+        """Pack a commit of a submodule, as a run has left it. NotFound when it is not there."""
         raise NotImplementedError
 
     async def Survey(self, *, project: str, workspace: str) -> Surveyed:

@@ -23,6 +23,22 @@ class Fetched(TypedDict):
     warning_since: str
 
 
+class FetchedSubmodule(TypedDict):
+    """Where the submodule comes from, its names in `.gitmodules` from the outermost one on; the pack on the descriptor
+    has what `have` lacks."""
+
+    url: str
+    names: list[str]
+    pack_bytes: int
+
+
+class CheckedSubmodule(TypedDict):
+    """Whether a branch or tag of the submodule's remote has the commit."""
+
+    url: str
+    has: bool
+
+
 class PushResult(TypedDict):
     """`moved`: the remote's branch is neither absent nor what Herald pushed last; `refused`: the remote said no
     (`reason` has its words)."""
@@ -42,9 +58,24 @@ class Git(Interface, interface="io.herald.Git"):
         """
         raise NotImplementedError
 
+    async def FetchSubmodule(
+        self, *, project: str, path: list[str], commit: str, have: list[str], pack: FileDescriptor
+    ) -> FetchedSubmodule:
+        """Fetch a submodule and pack one of its commits. `path` names it, after those around it.
+
+        Its address is that of the default branch, after a Fetch of the project. Conflict when it is not accepted, or
+        when the remote does not have the commit.
+        """
+        raise NotImplementedError
+
+    async def CheckSubmodule(self, *, project: str, path: list[str], commit: str) -> CheckedSubmodule:
+        """Ask a submodule's remote for a commit. Conflict when its address is not accepted."""
+        raise NotImplementedError
+
     async def Push(self, *, project: str, branch: str, head: str, expected: str) -> PushResult:
         """Push exactly `head` to `branch`, if the remote's branch is `expected` (empty: absent) or `head` already.
 
+        Commits of submodules that their remotes lack go first where the project says so; else `refused`.
         Unavailable when the remote does not answer: the same call may be made again.
         """
         raise NotImplementedError
