@@ -10,7 +10,7 @@ from typing import NamedTuple, NoReturn
 
 from herald import journal
 from herald.errors import Failed
-from herald_agent import settlement, tree
+from herald_agent import largefiles, settlement, tree
 from herald_agent.changes import changes
 from herald_agent.git import Git, refused
 from herald_agent.inside import Unusable
@@ -59,6 +59,8 @@ class OpenWorkspace:
             strangers = tree.untracked(own.git)
             own.exclude(tree.patterns_of(strangers))
             self._tell_of_strangers(strangers)
+            if largefiles.fill(own.git):
+                own.save_index()
         else:
             made = (
                 ["--no-track", "-b", going.branch, going.base] if going.created else ["--no-guess", going.branch, "--"]
@@ -66,6 +68,8 @@ class OpenWorkspace:
             self._switch("checkout", "--quiet", "--no-overwrite-ignore", *made)
             self._record.before = [os.fsdecode(path) for path in tree.untracked(self.repository.git)]
             self._record.write()
+            if self._workspace.project.lfs_get != ("none",):
+                largefiles.fill(self.repository.git)
         self._record.set_ready()
 
     def _switch(self, *arguments: str) -> None:

@@ -140,6 +140,7 @@ def _project(source: project_file.Project, target: Target) -> Project:
         submodules_init=keys.git.submodules.init,
         submodules_push=keys.git.submodules.push,
         lfs_get=keys.git.lfs.get,
+        lfs_url=keys.git.lfs.url or "",
     )
 
 

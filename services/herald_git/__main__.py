@@ -8,7 +8,8 @@ DESCRIPTION
     connection, and it ends with it. Fetch updates Herald's own bare repository of a project from the remote and
     packs what the caller lacks. Push pushes exactly one commit hash to one branch of the agent, never to the
     default branch, and only if the branch is where the caller expects it at the push URL. A fetch also tells what
-    a push will meet: a branch in the way, a key that may not write.
+    a push will meet: a branch in the way, a key that may not write. FetchLargeFile and PushLargeFiles do the same with
+    single files that git-lfs keeps outside the repository.
 
     Both URLs come from the compiled configuration by project name. ssh, https and absolute paths are
     allowed. No repository of anybody else is ever opened: the worker's objects are read as alternates.
@@ -27,15 +28,14 @@ FILES
 import sys
 
 from herald.bus import oneshot
-from herald_git.fetch import FETCH
-from herald_git.push import PUSH
+from herald_git.acts import METHODS
 
 
 def main() -> None:
     if len(sys.argv) > 1:
         print(__doc__)
         sys.exit(0 if sys.argv[1] == "--help" else 2)
-    oneshot.serve("io.herald.Git", {"Fetch": FETCH, "Push": PUSH})
+    oneshot.serve("io.herald.Git", METHODS)
 
 
 if __name__ == "__main__":

@@ -25,13 +25,13 @@ from herald.interfaces.git import Git
 from herald.interfaces.interface import Interface
 from herald_agent import acts
 from herald_deploy import start
-from herald_git import fetch, push
+from herald_git import acts as git_acts
 from tests.laws.regenerate import interfaces
 from tests.laws.repository import ROOT
 
 _TABLES: list[tuple[type[Interface], dict[str, Method]]] = [
     (Agent, acts.METHODS),
-    (Git, {"Fetch": fetch.FETCH, "Push": push.PUSH}),
+    (Git, git_acts.METHODS),
     (Deploy, {"Start": start.START}),
 ]
 

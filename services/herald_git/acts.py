@@ -1,0 +1,28 @@
+"""The methods of io.herald.Git. What has to do with git-lfs is imported when it is asked for: a fetch is on the path of
+every message."""
+
+from typing import Any
+
+from herald.bus.oneshot import Call, Descriptor, Method
+from herald_git.fetch import FETCH
+from herald_git.push import PUSH
+
+
+def _fetch_large_file(call: Call) -> dict[str, Any]:
+    from herald_git import largefiles
+
+    return largefiles.fetch(call)
+
+
+def _push_large_files(call: Call) -> dict[str, Any]:
+    from herald_git import largefiles
+
+    return largefiles.push(call)
+
+
+METHODS = {
+    "Fetch": FETCH,
+    "Push": PUSH,
+    "FetchLargeFile": Method(_fetch_large_file, {"project": str, "oid": str, "size": int, "file": Descriptor}),
+    "PushLargeFiles": Method(_push_large_files, {"project": str, "head": str, "files": list}),
+}
