@@ -74,6 +74,7 @@ run_try() {
 install_packages() {
   local wanted=() each
   command -v git >/dev/null || wanted+=(git)
+  command -v git-lfs >/dev/null || wanted+=(git-lfs)
   command -v ps >/dev/null || wanted+=(procps)
   command -v shellcheck >/dev/null || wanted+=(shellcheck)
   command -v strace >/dev/null || wanted+=(strace)

@@ -7,6 +7,7 @@ from herald_agent.check import check
 from herald_agent.clone import clone
 from herald_agent.discard import discard
 from herald_agent.give_submodule import give_submodule
+from herald_agent.largefiles import get_large_file, list_large_files, put_large_file
 from herald_agent.prepare import prepare
 from herald_agent.reset import reset, stash, survey
 from herald_agent.run import run
@@ -54,7 +55,20 @@ def _give_submodule(call: Call) -> dict[str, Any]:
     return give_submodule(call.parameters)
 
 
+def _list_large_files(call: Call) -> dict[str, Any]:
+    return list_large_files(call.parameters)
+
+
+def _get_large_file(call: Call) -> dict[str, Any]:
+    return get_large_file(call.parameters)
+
+
+def _put_large_file(call: Call) -> dict[str, Any]:
+    return put_large_file(call.parameters)
+
+
 _PLACE: dict[str, type] = {"project": str, "workspace": str}
+_LARGE_FILE: dict[str, type] = {**_PLACE, "oid": str, "size": int, "file": Descriptor}
 
 METHODS = {
     "Check": Method(_check, {}),
@@ -88,6 +102,9 @@ METHODS = {
     "Survey": Method(_survey, _PLACE),
     "Reset": Method(_reset, {**_PLACE, "keep": bool}, {"keep": False}),
     "Stash": Method(_stash, _PLACE),
+    "ListLargeFiles": Method(_list_large_files, {**_PLACE, "oids": list}),
+    "GetLargeFile": Method(_get_large_file, _LARGE_FILE),
+    "PutLargeFile": Method(_put_large_file, _LARGE_FILE),
     "Run": Method(
         run,
         {

@@ -3,10 +3,13 @@
 import os
 from typing import Any
 
-from herald import claudecode, snapshot
-from herald.snapshot import Project
+from herald import claudecode, largefiles, snapshot
+from herald.snapshot import Project, Snapshot
 from herald_agent import claude, environment, login, outcome, selfcheck
 from herald_agent.confinement import confine, confine_to
+from herald_agent.git import Git
+from herald_agent.largefiles import used_in
+from herald_agent.store import BASE, Store
 from herald_agent.workspace import workspace_of
 
 
@@ -20,6 +23,7 @@ def check() -> dict[str, Any]:
         missing.append(f"There is no credential for Claude. {outcome.how_to_log_in()}")
     if not any(os.access(os.path.join(folder, "git"), os.X_OK) for folder in environment.search_path().split(":")):
         missing.append("git is not installed here: `apt-get install git`.")
+    missing += _about_large_files(settings, projects)
     missing += [sentence for project in projects if (sentence := _about(project))]
     one = workspace_of(projects[0], "") if projects else None
     return {
@@ -42,6 +46,25 @@ def _credential() -> str:
         return found
     login.gather()
     return "the login of `heraldctl agent-login`" if login.is_there() else ""
+
+
+def _about_large_files(settings: Snapshot, projects: list[Project]) -> list[str]:
+    """What git-lfs is missing for, as far as the projects' objects are here already."""
+    if largefiles.is_installed(environment.search_path()):
+        return []
+    named = []
+    for project in projects:
+        workspace = workspace_of(project, "")
+        store = Store(settings, project)
+        if workspace.own:
+            uses = os.path.isdir(store.path) and used_in(store.git, BASE)
+        else:
+            git = Git(project.path, environment.git_environment(workspace), confine=confine(settings, workspace).enter)
+            uses = os.path.isdir(project.path) and used_in(git, "HEAD")
+        named += [project.name] if uses else []
+    if not named:
+        return []
+    return [f"git-lfs is not installed here, and {', '.join(named)} cannot do without: {largefiles.INSTALL}."]
 
 
 def _about(project: Project) -> str:

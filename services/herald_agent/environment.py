@@ -1,6 +1,7 @@
 """The environment of the agent and of git: built from nothing, so that nothing of this service reaches them."""
 
 import os
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from herald import claudecode, names
@@ -29,7 +30,15 @@ _GIT_SETTINGS = {
 }
 """What a repository's own configuration may not say to Herald's git calls."""
 
-GIT = ("git", *(part for name, value in _GIT_SETTINGS.items() for part in ("-c", f"{name}={value}")))
+LARGE_FILES = {
+    "filter.lfs.clean": "git-lfs clean -- %f",
+    "filter.lfs.smudge": "git-lfs smudge --skip -- %f",
+    "filter.lfs.process": "git-lfs filter-process --skip",
+    "filter.lfs.required": "true",
+}
+"""How git-lfs works in a workspace: a commit takes pointers, a checkout writes pointers and asks no server."""
+
+GIT = ("git", *(part for name, value in {**_GIT_SETTINGS, **LARGE_FILES}.items() for part in ("-c", f"{name}={value}")))
 
 HERALDS_GIT = {
     "GIT_CONFIG_GLOBAL": "/dev/null",  # the home is the agent's
@@ -98,6 +107,8 @@ def _shared_environment(workspace: Workspace) -> dict[str, str]:
 def build(workspace: Workspace, temporary: str) -> Environment:
     """For a run of the agent; `temporary` is the folder for its temporary files."""
     variables = {**_shared_environment(workspace), **_CLI_SETTINGS, "TMPDIR": temporary}
+    if not workspace.own:  # an own one has them in its configuration
+        variables |= _settings_of_git(LARGE_FILES)
     own_login = bool(_own_home())
     if not own_login:
         variables["CLAUDE_CONFIG_DIR"] = os.path.join(variables["HOME"], ".claude")
@@ -105,6 +116,14 @@ def build(workspace: Workspace, temporary: str) -> Environment:
     if not credential and not own_login:
         login.lend(workspace.name)
     return Environment(variables, git_environment(workspace), credential or _login(variables), own_login)
+
+
+def _settings_of_git(settings: Mapping[str, str]) -> dict[str, str]:
+    """Variables by which git and its children take settings, whatever the configuration of a clone says."""
+    numbered = {"GIT_CONFIG_COUNT": str(len(settings))}
+    for number, (name, value) in enumerate(settings.items()):
+        numbered |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
+    return numbered
 
 
 def add_credential(variables: dict[str, str]) -> str:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from herald import journal
 from herald_agent import process
+from herald_agent.environment import LARGE_FILES
 from herald_agent.git import Git
 from herald_agent.locks import folder
 from herald_agent.reference import check_branch, check_hash
@@ -43,7 +44,8 @@ _CONFIG = """[core]
 \tdetachedHead = false
 [remote "origin"]
 \tfetch = +refs/heads/*:refs/remotes/origin/*
-"""
+[filter "lfs"]
+""" + "".join(f"\t{name.removeprefix('filter.lfs.')} = {value}\n" for name, value in LARGE_FILES.items())
 _SHA256 = "[extensions]\n\tobjectFormat = sha256\n"
 
 

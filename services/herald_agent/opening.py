@@ -10,7 +10,7 @@ from typing import NamedTuple, NoReturn
 
 from herald import journal
 from herald.errors import Failed
-from herald_agent import copies, settlement, submodule_checkout, submodules, submodules_in_place, tree
+from herald_agent import copies, largefiles, settlement, submodule_checkout, submodules, submodules_in_place, tree
 from herald_agent.changes import changes
 from herald_agent.git import Git, refused
 from herald_agent.inside import Unusable
@@ -63,6 +63,8 @@ class OpenWorkspace:
             strangers = tree.untracked(own.git)
             own.exclude(tree.patterns_of(strangers))
             self._tell_of_strangers(strangers)
+            if largefiles.fill(own.git):
+                own.save_index()
         else:
             made = (
                 ["--no-track", "-b", going.branch, going.base] if going.created else ["--no-guess", going.branch, "--"]
@@ -76,6 +78,8 @@ class OpenWorkspace:
             self._record.before = [os.fsdecode(path) for path in tree.untracked(git)]
             self._record.write()
             submodules_in_place.hide(git, self._record.hidden, hidden=True)
+            if self._workspace.project.lfs_get != ("none",):
+                largefiles.fill(self.repository.git)
         self._record.set_ready()
 
     def _switch(self, *arguments: str) -> None:

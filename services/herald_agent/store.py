@@ -19,7 +19,7 @@ _LONG = 1000.0
 """Seconds for what grows with the size of the repository."""
 
 _MOST_PACKS = 50
-_BASE = "refs/heads/base"
+BASE = "refs/heads/base"
 
 _CONFIG = """[core]
 \trepositoryformatversion = {version}
@@ -52,7 +52,7 @@ class Store:
         self.objects = os.path.join(self.path, "objects")
         environment = {"PATH": search_path(), "HOME": "/nonexistent", "LANG": "C.UTF-8", **HERALDS_GIT}
         confinement = confine_to(settings, (store_path(project.name),))
-        self._git = Git(self.path, {**environment, "GIT_CONFIG_NOSYSTEM": "1"}, confine=confinement.enter)
+        self.git = Git(self.path, {**environment, "GIT_CONFIG_NOSYSTEM": "1"}, confine=confinement.enter)
 
     def take(self, pack: int, base: str) -> None:
         """Take what the pack holds; `base` must be there then. Raises Incomplete, Failed, Busy."""
@@ -61,17 +61,17 @@ class Store:
             self._prepare(is_sha256=len(base) == 64)
             if os.fstat(pack).st_size:
                 self._import(pack)
-            git = self._git
+            git = self.git
             if git.commit_of(base) != base:
                 raise Incomplete(f"the commit {base[:12]} is not in the store of {self.project}")
-            git("update-ref", _BASE, base)
+            git("update-ref", BASE, base)
             self._tidy(git)
         finally:
             os.close(lock)
 
     def holds(self, commit: str) -> bool:
         """Whether a commit is here."""
-        return os.path.isdir(self.path) and self._git.commit_of(commit) == commit
+        return os.path.isdir(self.path) and self.git.commit_of(commit) == commit
 
     def is_sha256(self) -> bool:
         """The format of its objects; false while there is none."""
@@ -82,7 +82,7 @@ class Store:
 
     def tips(self) -> list[str]:
         """Commits that are here for certain."""
-        git = self._git
+        git = self.git
         return git("for-each-ref", "--format=%(objectname)").splitlines() if os.path.isdir(self.path) else []
 
     def set_aside(self, why: str) -> None:
@@ -113,7 +113,7 @@ class Store:
 
     def _import(self, pack: int) -> None:
         os.lseek(pack, 0, os.SEEK_SET)
-        output = self._git.attempt("index-pack", "--stdin", "--fix-thin", stdin=pack, deadline=_LONG)
+        output = self.git.attempt("index-pack", "--stdin", "--fix-thin", stdin=pack, deadline=_LONG)
         if output.code == 0:
             return
         if b"No space left on device" in output.err:

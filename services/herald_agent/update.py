@@ -6,7 +6,7 @@ from typing import Any
 
 from herald import journal, snapshot
 from herald.errors import Invalid
-from herald_agent import locks
+from herald_agent import largefiles, locks
 from herald_agent.access import Access, access
 from herald_agent.gitfolder import Upstream
 from herald_agent.opening import recover
@@ -51,6 +51,7 @@ def _of_own(reached: Access, base: str, have: list[str], pack: int) -> dict[str,
     own.store.take(pack, base)
     notes: list[str] = []
     repository = reached.repository(notes)
+    largefiles.require(repository.git, base, reached.workspace.project.name)
     recover(reached.workspace, repository, reached.record)
     if not os.path.exists(reached.record.index) and reached.record.uncommitted is None:
         own.check_out(base, "")

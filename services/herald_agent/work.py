@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from herald import journal, names
 from herald.errors import Failed, HeraldError
 from herald.snapshot import Snapshot
-from herald_agent import attachments, claude, login, outcome, process, prompt, selfcheck
+from herald_agent import attachments, claude, largefiles, login, outcome, process, prompt, selfcheck
 from herald_agent.access import Access, access
 from herald_agent.bootstrap import add_templates
 from herald_agent.control import Control
@@ -189,6 +189,7 @@ def _opened(request: Request, reached: Access, log: Log) -> OpenWorkspace:
         reached.own.store.take(request.base_pack, request.base)
         notes = []
         repository = reached.repository(notes)
+    largefiles.require(repository.git, request.base, request.project)
     wanted = Wanted(request.branch, request.base, request.title)
     opened = open_workspace(reached.workspace, repository, reached.record, wanted)
     opened.notes.extend(notes)

@@ -142,6 +142,7 @@ def _project(source: project_file.Project, target: Target) -> Project:
         submodules_urls=tuple(sorted(keys.git.submodules.urls.items())),
         submodules_found=clone_submodules.initialised(keys.path),
         lfs_get=keys.git.lfs.get,
+        lfs_url=keys.git.lfs.url or "",
     )
 
 

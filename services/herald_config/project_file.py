@@ -14,6 +14,7 @@ from herald_config.values import (
     CronLine,
     FsckId,
     Identifier,
+    LargeFileServer,
     OneLine,
     PathInProject,
     ProjectName,
@@ -52,6 +53,9 @@ class Lfs(Section):
     get: Selection = Field(
         default=("none",), description="What is fetched into the workspace: none (pointers), all, or a list of globs"
     )
+    url: LargeFileServer | None = Field(
+        default=None, description="Server of large files; default: where git-lfs expects it beside the remote"
+    )
 
 
 class Git(Section):
@@ -73,7 +77,7 @@ class Git(Section):
     )
     fsck: Fsck = Field(default=Fsck(), description="Checks of the remote's history")
     submodules: Submodules = Field(default=Submodules(), description="Repositories inside this one")
-    lfs: Annotated[Lfs, LATER] = Field(default=Lfs(), description="Files that git-lfs keeps")
+    lfs: Lfs = Field(default=Lfs(), description="Files that git-lfs keeps")
 
 
 class ScheduleEntry(Section):

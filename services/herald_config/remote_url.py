@@ -51,6 +51,13 @@ def check_push(text: str) -> str:
     return NONE if says_no(text) else check(text)
 
 
+def check_large_file_server(text: str) -> str:
+    """The server of large files in the form in which it is kept. Raises ValueError."""
+    if re.fullmatch(r"http://(?:localhost|127\.0\.0\.1|\[::1\])(?::\d+)?(?:/[^\s@]*)?", text):
+        return text
+    return check(text)
+
+
 def is_relative(text: str) -> bool:
     """Whether git would take it for a path that starts where the clone is."""
     head = text.partition("/")[0]

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 from herald import names, signature
-from herald_config import compose_files, credential_files, openings
+from herald_config import compose_files, credential_files, large_files, openings
 from herald_config.problem import shown
 from herald_config.project_file import Project
 from herald_config.server_file import ServerFile
@@ -52,6 +52,8 @@ def notices(sources: Sources, remotes: Mapping[str, Addresses]) -> list[str]:
         of_remotes = [*_of_remote("git.remote", of.remote, git), *_of_remote("git.push_url", of.push_url, git)]
         for field, message in (*of_path, *of_remotes):
             found.append(f"{file}: {field}: {message}")
+        if project.keys.enabled and (needed := large_files.notice_of(project)):
+            found.append(f"{file}: git.lfs: {needed}")
         unseen = compose_files.notice_of(project)
         if unseen:
             found.append(f"{file}: deploy.compose_path: {unseen}")

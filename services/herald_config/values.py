@@ -228,6 +228,7 @@ GatewayAddress = Annotated[str, Checked(_address("wss?", "ws://127.0.0.1:3201"),
 ComposePath = Annotated[str, Checked(_compose_path)]
 ComposeCommand = Annotated[str, Checked(_compose_command)]
 Remote = Annotated[str, Checked(remote_url.check)]
+LargeFileServer = Annotated[str, Checked(remote_url.check_large_file_server)]
 PushAddress = Annotated[str, Checked(remote_url.check_push)]
 FsckId = Annotated[str, Checked(fsck.check, r"[A-Za-z0-9]{1,60}")]
 Selection = Annotated[tuple[PathInProject, ...], OneWord()]

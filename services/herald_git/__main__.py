@@ -9,7 +9,8 @@ DESCRIPTION
     packs what the caller lacks. Push pushes exactly one commit hash to one branch of the agent, never to the
     default branch, and only if the branch is where the caller expects it at the push URL, and the submodules' remotes
     have what the commit names. A fetch also tells what a push will meet: a branch in the way, a key that may not
-    write. FetchSubmodule and CheckSubmodule fetch a submodule, if its address is accepted.
+    write. FetchSubmodule and CheckSubmodule fetch a submodule, if its address is accepted. FetchLargeFile
+    and PushLargeFiles do the same with single files that git-lfs keeps outside the repository.
 
     Both URLs come from the compiled configuration by project name. ssh, https and absolute paths are
     allowed. No repository of anybody else is ever opened: the worker's objects are read as alternates.

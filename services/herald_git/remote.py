@@ -88,6 +88,11 @@ def spoken(words: str) -> str:
     return git_words.telling(words) or "nothing"
 
 
+def without_password(url: str) -> str:
+    """A URL as it may be shown."""
+    return _PASSWORD.sub("", url)
+
+
 def _ssh_command() -> str:
     options = ["BatchMode=yes", "ConnectTimeout=10", "ServerAliveInterval=15", "ServerAliveCountMax=3"]
     known_hosts = _known_hosts()

@@ -59,6 +59,11 @@ class Repository:
         self._lock = lock
         self._record = os.path.join(self.path, "herald-advertised")
 
+    @property
+    def lock(self) -> int:
+        """The descriptor that holds the lock; processes of the act inherit it."""
+        return self._lock
+
     def sweep(self) -> None:
         """Remove what killed acts left. There need not be a repository."""
         if os.path.isdir(self.path):

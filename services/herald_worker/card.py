@@ -5,6 +5,7 @@ import re
 from herald.errors import Failed
 from herald.snapshot import Project
 from herald_worker.commit_summary import plain
+from herald_worker.largefiles import LargeFiles
 from herald_worker.mirror import Mirror
 from herald_worker.proposals import NewProposal
 from herald_worker.runfolder import End, RunFolder
@@ -27,16 +28,20 @@ async def propose(mirror: Mirror, project: Project, run: RunFolder, task: Due, e
 async def word(mirror: Mirror, project: Project, run: str, task: Due | None, end: End) -> NewProposal:
     """The proposal of commits that the mirror has; every number comes from the mirror, not from the agent."""
     summary = await mirror.summary(end.head)
+    workspace = project.name if task is None else task.workspace
+    large_files = await LargeFiles().collect(project, workspace, end.head)
     subjects = [f"• {subject}" for subject in summary.subjects[:_SUBJECTS_SHOWN]]
     if summary.commits > len(subjects):
         subjects.append(f"• … and {summary.commits - len(subjects)} more")
     changed = f"{summary.files} file{'' if summary.files == 1 else 's'}, +{summary.insertions} -{summary.deletions}"
     lines = [
+        *large_files.warning(),
         f"{changed}, branch {end.branch} at {end.head[:12]}",
         *_where(project),
         *subjects,
         *(f"⚠️ {flag}" for flag in summary.flags),
     ]
+    lines.extend(large_files.lines())
     if task is not None:
         lines.append(_asked(task))
     if summary.trailer_tests:
@@ -57,7 +62,7 @@ async def word(mirror: Mirror, project: Project, run: str, task: Due | None, end
         answers="" if task is None else task.key,
         needs_vote=project.push_requires_approval or bool(project.push_problem),
         push_problem=project.push_problem,
-        workspace=project.name if task is None else task.workspace,
+        workspace=workspace,
     )
 
 

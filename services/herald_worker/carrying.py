@@ -17,7 +17,8 @@ from herald.errors import Busy, HeraldError, Unavailable
 from herald.interfaces.agent import Agent
 from herald.interfaces.git import Git, PushResult
 from herald.snapshot import Current, Project
-from herald_worker import deployments, proposals, submodule_cards
+from herald_worker import deployments, largefiles, proposals, submodule_cards
+from herald_worker.largefiles import LargeFiles
 from herald_worker.mirror import Mirror
 from herald_worker.runner import Runner
 
@@ -55,12 +56,14 @@ class Carrier:
         self._runner = runner
         self._git = client.peer(Git, _PUSH_DEADLINE)
         self._agent = client.peer(Agent, _DISCARD_DEADLINE)
+        self._large_files = LargeFiles()
 
     async def work(self) -> None:
         """Carry out for ever."""
         while True:
             self._runner.proposed.clear()
             await self._expire()
+            await largefiles.sweep(self._database)
             step = await self._database.read(_next)
             if step is not None:
                 await self._carry(step)
@@ -83,7 +86,7 @@ class Carrier:
             return  # withdrawn in the last moment
         self._runner.committed()
         try:
-            result = await self._git.Push(
+            result = await self._large_files.push(project, step.head) or await self._git.Push(
                 project=project.name, branch=step.branch, head=step.head, expected=step.expected
             )
         except (Unavailable, Busy) as error:
@@ -169,6 +172,7 @@ class Carrier:
             )
 
         await self._database.write(write)
+        await asyncio.to_thread(largefiles.forget, step.project, step.head)
         journal.notice(f"proposal {step.id} {state}: {reason or step.branch}", project=step.project, head=step.head)
         self._runner.committed()
 

@@ -20,6 +20,7 @@ _CI_FILES = (
     "bitbucket-pipelines.yml",
     "Jenkinsfile",
 )
+_LARGE_FILES = ".lfsconfig"
 _AGENT_SETTINGS = (".claude/", ".mcp.json")
 
 
@@ -62,6 +63,7 @@ def difference(output: bytes, remarks: list[str]) -> Difference:
     files = insertions = deletions = 0
     workflows: list[str] = []
     settings: list[str] = []
+    servers: list[str] = []
     submodules: list[str] = []
     symlinks: list[str] = []
     position = 0
@@ -71,6 +73,8 @@ def difference(output: bytes, remarks: list[str]) -> Difference:
             workflows.append(path)
         if path.startswith(_AGENT_SETTINGS):
             settings.append(path)
+        if path == _LARGE_FILES:
+            servers.append(path)
         if mode == _SUBMODULE:
             submodules.append(path)
         if mode == _SYMLINK:
@@ -85,6 +89,7 @@ def difference(output: bytes, remarks: list[str]) -> Difference:
     flags = (
         _flag("changes CI", workflows),
         _flag("changes settings of agents", settings),
+        _flag("changes where git-lfs keeps large files", servers),
         _flag("submodule", submodules),
         _flag("symbolic link", symlinks),
         _flag("git's check mentions", list(dict.fromkeys(remarks))),

@@ -20,6 +20,7 @@ from herald.snapshot import Current, Project
 from herald_worker import outlook, prompt, proposals, tasks, workspaces
 from herald_worker.attachments import path_of
 from herald_worker.fetching import Fetcher
+from herald_worker.largefiles import LargeFiles
 from herald_worker.mirror import Mirror
 from herald_worker.preparing import Preparer
 from herald_worker.runfolder import RunFolder
@@ -58,6 +59,7 @@ class Starter:
         self._preparer = preparer
         self._submodules = Submodules()
         self._agent = client.peer(Agent, _START_DEADLINE)
+        self._large_files = LargeFiles()
 
     async def start(self, going: Going) -> None:
         """Return when the agent has its locks and works. Raises HeraldError; Lost: it may or may not have begun."""
@@ -86,6 +88,7 @@ class Starter:
         had = await self._known(going)
         if had != base:
             await Mirror(project.name).export(base, had, run.file("base"))
+        await self._large_files.bring(project, task.workspace, base)
         words = prompt.compose(project, branch, task.author, task.history, task.text)
         await asyncio.gather(
             asyncio.to_thread(_write_prompt, run, words),

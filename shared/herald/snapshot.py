@@ -37,6 +37,7 @@ class Project(NamedTuple):
 
     `push_url` is where branches go, empty: to the remote; `push_problem` says why nothing can be pushed, if so.
     `submodules_init` is None where the clone at `path` decides; `("all",)`, `("none",)` mean that, as in `lfs_get`.
+    `lfs_url` is the server of large files, empty where it follows from the remote.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Project(NamedTuple):
     submodules_found: tuple[str, ...] = ()
     """names of those that the project's clone has initialised"""
     lfs_get: tuple[str, ...] = ("none",)
+    lfs_url: str = ""
 
 
 class Discord(NamedTuple):

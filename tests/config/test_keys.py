@@ -1,10 +1,12 @@
 """Each key accepts what it should and says what is wrong with the rest."""
 
+import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from herald_config import sources
+from herald_config import large_files, sources
 from tests.config.installation import Installation, places
 
 
@@ -301,3 +303,47 @@ def test_a_branch_prefix_is_accepted_exactly_when_git_takes_the_branches_under_i
     accepted = sources.load(str(herald.config)).problems == []
 
     assert accepted == (known_to_git and not prefix.endswith("/"))
+
+
+@pytest.mark.parametrize(
+    ("attributes", "key", "is_needed"),
+    [
+        ("*.bin filter=lfs diff=lfs merge=lfs -text\n", "", True),
+        ("# *.bin filter=lfs\n*.txt text\n", "", False),
+        ("", "git: {lfs: {get: all}}\n", True),
+    ],
+)
+def test_a_project_that_needs_git_lfs_where_there_is_none_is_named(
+    herald: Installation,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    attributes: str,
+    key: str,
+    is_needed: bool,
+) -> None:
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / ".gitattributes").write_text(attributes)
+    herald.project("demo", key, path=tmp_path / "demo")
+    found = sources.load(str(herald.config)).projects[0]
+    assert large_files.notice_of(found) == "" or shutil.which("git-lfs") is None
+    monkeypatch.setenv("PATH", "/nonexistent")
+    assert ("`apt-get install git-lfs`" in large_files.notice_of(found)) is is_needed
+
+
+@pytest.mark.parametrize(
+    ("url", "is_taken"),
+    [
+        ("https://lfs.example.org/a", True),
+        ("git@host:a/b.git", True),
+        ("http://127.0.0.1:8080/x", True),
+        ("http://lfs.example.org/a", False),
+        ("http://127.0.0.1@evil.example/", False),
+        ("ext::sh", False),
+        ("-c", False),
+    ],
+)
+def test_a_server_of_large_files_is_asked_encrypted_or_on_this_machine(
+    herald: Installation, url: str, is_taken: bool
+) -> None:
+    herald.project("demo", f"git: {{lfs: {{url: '{url}'}}}}\n")
+    assert (sources.load(str(herald.config)).problems == []) is is_taken

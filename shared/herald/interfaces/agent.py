@@ -96,6 +96,25 @@ class Stashed(TypedDict):
     stashed: bool
 
 
+class LargeFilesHeld(TypedDict):
+    """Those of the files asked for that the workspace has, by their names."""
+
+    held: list[str]
+
+
+class LargeFileGot(TypedDict):
+    """`held`: the content is on the descriptor, compared with its SHA-256; else `reason` says why not."""
+
+    held: bool
+    reason: str
+
+
+class LargeFilePut(TypedDict):
+    """The content was compared with its SHA-256 and is in the workspace."""
+
+    taken: bool
+
+
 class Agent(Interface, interface="io.herald.Agent"):
     """Acts in a workspace of a project; an empty name stands for the project's first. Paths never come from the caller,
     but from the snapshot."""
@@ -160,6 +179,22 @@ class Agent(Interface, interface="io.herald.Agent"):
 
     async def Stash(self, *, project: str, workspace: str) -> Stashed:
         """Put aside what is uncommitted in a project's folder, by `git stash`."""
+        raise NotImplementedError
+
+    async def ListLargeFiles(self, *, project: str, workspace: str, oids: list[str]) -> LargeFilesHeld:
+        """Say which of these files of git-lfs are in the workspace. Busy while an agent is at work there."""
+        raise NotImplementedError
+
+    async def GetLargeFile(
+        self, *, project: str, workspace: str, oid: str, size: int, file: FileDescriptor
+    ) -> LargeFileGot:
+        """Copy a file of git-lfs out of the workspace. Busy while an agent is at work there."""
+        raise NotImplementedError
+
+    async def PutLargeFile(
+        self, *, project: str, workspace: str, oid: str, size: int, file: FileDescriptor
+    ) -> LargeFilePut:
+        """Copy a file of git-lfs into the workspace; Invalid when its content is not what its name says."""
         raise NotImplementedError
 
     async def Run(

@@ -47,6 +47,12 @@ class PushResult(TypedDict):
     reason: str
 
 
+class LargeFileFetched(TypedDict):
+    """The content is on the descriptor; the caller compares it with its SHA-256."""
+
+    fetched: bool
+
+
 class Git(Interface, interface="io.herald.Git"):
     """Clone, fetch and push. The remote's URL comes from the snapshot by project name, never from the caller."""
 
@@ -78,4 +84,13 @@ class Git(Interface, interface="io.herald.Git"):
         Commits of submodules that their remotes lack go first where the project says so; else `refused`.
         Unavailable when the remote does not answer: the same call may be made again.
         """
+        raise NotImplementedError
+
+    async def FetchLargeFile(self, *, project: str, oid: str, size: int, file: FileDescriptor) -> LargeFileFetched:
+        """Fetch one file of git-lfs. Unavailable when the server does not answer, Failed when it has no such file."""
+        raise NotImplementedError
+
+    async def PushLargeFiles(self, *, project: str, head: str, files: list[str]) -> PushResult:
+        """Have the remote take the files of git-lfs that `head` needs, each as `SHA-256 SIZE`; the worker keeps
+        what it has of them. `refused` when one is nowhere. Unavailable when the server does not answer."""
         raise NotImplementedError
