@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from herald import journal
+from herald.errors import Failed
 from herald_agent import process
 from herald_agent.environment import LARGE_FILES
 from herald_agent.git import Git
@@ -103,7 +104,7 @@ def seal(
         bring(git, there, heads_of(git), tips, notes)
         bring_modules()
     git.inside(lambda: _exchange(workspace.folder))
-    git.inside(lambda: process.remove_tree(os.path.join(workspace.folder, _OLD)))
+    git.inside(lambda: _remove(os.path.join(workspace.folder, _OLD)))
 
 
 def _lay(place: str, making: Making) -> None:
@@ -115,7 +116,7 @@ def _lay(place: str, making: Making) -> None:
         "HEAD": "ref: refs/heads/none\n",
         "config": _CONFIG.format(version=int(making.is_sha256)) + (_SHA256 if making.is_sha256 else ""),
         "objects/info/alternates": f"{making.objects}\n",
-        "info/exclude": making.exclude,
+        "info/exclude": f"/{_NEW}\n/{_OLD}\n{making.exclude}",
     }
     for name, text in files.items():
         with open(os.path.join(new, name), "w", encoding="utf-8", errors="surrogateescape") as file:
@@ -183,6 +184,13 @@ def _exchange(place: str) -> None:
     if os.path.lexists(git):
         os.rename(git, old)
     os.rename(new, git)
+
+
+def _remove(path: str) -> None:
+    """In the child. What stays would pass for somebody's work. Raises Failed."""
+    process.remove_tree(path)
+    if os.path.lexists(path):
+        raise Failed(f"{path} cannot be removed")
 
 
 def _is_folder(path: str) -> bool:

@@ -48,9 +48,10 @@ class Submodule(NamedTuple):
 
 
 def gitlinks(git: Git) -> dict[str, str]:
-    """The gitlinks of the index: path and commit."""
+    """The gitlinks of the index: path and commit. An index that a run made unreadable has none."""
     found = {}
-    for line in git.listed("ls-files", "-z", "--stage", deadline=_LONG):
+    output = git.attempt("ls-files", "-z", "--stage", deadline=_LONG)
+    for line in output.out.split(b"\0") if output.code == 0 else []:
         if line.startswith(GITLINK):
             words, _, path = line.partition(b"\t")
             found[os.fsdecode(path)] = words.split(b" ")[1].decode()

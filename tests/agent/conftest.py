@@ -15,7 +15,7 @@ _INSTALLED = Path(__file__).parents[2] / ".tools/claude/node_modules/.bin/claude
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
-    """A project in worktree mode, with the stand-in."""
+    """A project with an own workspace, with the stand-in."""
     place = Place(tmp_path)
     yield place
     place.close()
@@ -39,6 +39,6 @@ def api(tmp_path: Path) -> Iterator[anthropic.Api]:
 
 @pytest.fixture
 def real(place: Place, cli: str, api: anthropic.Api) -> Place:
-    """A project in worktree mode, with the real CLI."""
+    """A project with an own workspace, with the real CLI."""
     place.environment |= api.environment() | {"HERALD_AGENT": "claude", "HERALD_CLAUDE": cli}
     return place

@@ -308,7 +308,7 @@ class Place:
     def leftovers(self) -> list[str]:
         """What a run that ended should have removed."""
         agent = self.state / "agent"
-        checkouts = [path for path in agent.glob("checkouts/*") if path.suffix != ".index"]
+        checkouts = [path for path in agent.glob("checkouts/*") if path.suffix != ".index" and not _is_at_rest(path)]
         found = [*agent.glob("tmp/*"), *checkouts, *agent.glob("kept/*/*"), *self.workspace.glob(".git.*")]
         locks = [path for path in (*agent.glob("slots/*"), *agent.glob("locks/*")) if is_locked(path)]
         return [str(path.relative_to(agent)) for path in (*found, *locks)]
@@ -320,6 +320,14 @@ def fake_cli(place: Place, script: str) -> None:
     program.write_text(f"#!{sys.executable} -u\nimport json, sys\n{script}\n")
     program.chmod(0o755)
     place.environment |= {"HERALD_AGENT": "claude", "HERALD_CLAUDE": str(program)}
+
+
+def _is_at_rest(path: Path) -> bool:
+    """Whether a record tells of no run."""
+    if path.suffix != ".json":
+        return False
+    body = json.loads(path.read_text())
+    return body["going"] is None and not body["ended"]
 
 
 def wait_for(condition: Any, what: str, patience: float = _PATIENCE) -> Any:

@@ -62,7 +62,7 @@ def test_an_agent_reads_and_writes_nothing_of_others(apart: Apart) -> None:
 @_BOTH_MEANS
 @_BOTH_MODES
 def test_an_agent_works_in_what_is_its_own(apart: Apart) -> None:
-    clone, home = apart.clone, apart.state / "agent/homes/pounce"
+    clone, home = apart.workspace, apart.state / "agent/homes/pounce"
     python = f"{sys.executable} -c 'import multiprocessing, tempfile; multiprocessing.Lock(); tempfile.TemporaryFile()'"
     commands = [
         "echo a > a.txt && git add a.txt && git commit -qm A",
@@ -78,6 +78,23 @@ def test_an_agent_works_in_what_is_its_own(apart: Apart) -> None:
         "echo x > /dev/stderr",
     ]
     assert apart.succeeded(commands) == commands
+
+
+@_BOTH_MEANS
+@_BOTH_MODES
+def test_an_agent_of_an_own_workspace_does_not_reach_the_projects_folder_nor_change_the_store(apart: Apart) -> None:
+    before = apart.clone_state()
+    pack = f"{apart.store}/objects/pack"
+    tries = [f"cat {apart.clone}/README.md", f"touch {apart.clone}/made", f"rm {apart.clone}/README.md"]
+    tries += [
+        f"touch {pack}/made",
+        f"rm -f {pack}/*",
+        f"echo x >> {apart.store}/config",
+        f"chmod 777 {apart.store}/made",
+    ]
+    assert apart.succeeded([*tries, f"ls {pack}/*.pack"]) == [f"ls {pack}/*.pack"]
+    assert apart.clone_state() == before
+    git(apart.store, "fsck", "--full")
 
 
 @_BOTH_MEANS
@@ -119,6 +136,7 @@ def test_an_agent_does_not_signal_its_driver_nor_reach_abstract_sockets(apart: A
 
 @_BOTH_MEANS
 def test_a_filter_that_an_agent_left_in_the_clone_is_confined_too(apart: Apart) -> None:
+    apart.configure(workspace="path")
     stolen = apart.clone / "stolen"
     steal = f"cat {apart.neighbour}/secret.txt {apart.state}/agent/homes/purr/.claude/x > {stolen}; cat"
     apart.run(
@@ -189,13 +207,13 @@ def test_a_project_that_is_not_there_when_a_run_starts_is_hidden_when_it_comes(a
 
 
 def test_a_program_that_the_driver_needs_may_lie_in_the_project_itself(apart: Apart) -> None:
-    program = apart.clone / "tools/claude"
+    apart.run("say hi")
+    program = apart.workspace / "tools/claude"
     program.parent.mkdir()
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
     apart.environment["HERALD_CLAUDE"] = str(program)
-    (apart.clone / ".git/info/exclude").write_text("tools\n")
-    commands = [f"touch {apart.clone}/made", f"touch {program.parent}/made"]
+    commands = [f"touch {apart.workspace}/made", f"touch {program.parent}/made"]
     assert apart.succeeded(commands) == commands
 
 
@@ -220,7 +238,7 @@ def test_the_real_cli_works_confined(apart: Apart, cli: str, api: anthropic.Api)
     files = apart.run("[[commit hello.txt hi]]")
     assert files.end["outcome"] == "ok", files.end
     assert files.end["commits"] == 1
-    assert git(apart.clone, "show", "agent/pounce-1:hello.txt") == "hi"
+    assert git(apart.tree, "show", "agent/pounce-1:hello.txt") == "hi"
     files = apart.run(f"[[bash cat {apart.neighbour}/secret.txt {apart.config}/herald.yaml]]")
     assert files.end["outcome"] == "ok", files.end
     assert SECRET not in files.text

@@ -13,7 +13,7 @@ def test_a_message_becomes_a_commit(real: Place, api: anthropic.Api) -> None:
     assert files.end["message"] == ""
     assert files.end["commits"] == 1
     assert real.show("agent/pounce-1", "hello.txt") == "hi"
-    assert git(real.clone, "log", "-1", "--format=%an %s", "agent/pounce-1") == "Pounce Add hello.txt"
+    assert git(real.tree, "log", "-1", "--format=%an %s", "agent/pounce-1") == "Pounce Add hello.txt"
     assert real.clone_state() == before
     assert real.leftovers() == []
     assert files.end["turns"] == 3

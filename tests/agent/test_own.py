@@ -104,7 +104,7 @@ def test_what_is_left_uncommitted_is_committed_with_the_title(place: Place) -> N
     assert git(place.tree, "ls-tree", "-r", "--name-only", "agent/pounce-1") == "d/left.txt"
 
 
-def test_without_auto_commit_changes_stay_in_the_worktree_and_nothing_is_committed(place: Place) -> None:
+def test_without_auto_commit_changes_stay_in_the_workspace_and_nothing_is_committed(place: Place) -> None:
     place.configure(auto_commit=False)
     files = place.run("create a.txt: a")  # the stand-in commits all the same
     assert files.end["outcome"] == "ok"
@@ -196,7 +196,7 @@ def test_a_retry_continues_where_the_crash_left_off(place: Place) -> None:
     assert place.leftovers() == []
 
 
-def test_a_retry_after_a_kill_of_the_driver_continues_in_the_same_worktree(place: Place) -> None:
+def test_a_retry_after_a_kill_of_the_driver_continues_in_the_same_tree(place: Place) -> None:
     instance, _ = place.start("shell echo 1 > one; touch .git/../lock-me; sleep 60", branch="agent/pounce-1")
     instance.receive()
     worktree = place.state / "agent/workspaces/pounce"

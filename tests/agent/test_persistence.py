@@ -40,7 +40,7 @@ def test_results_that_git_ignores_are_read_by_the_next_run_and_survive_a_rejecti
     assert reply == {"removed": True, "reason": "", "ignored": 1}
     assert not (place.workspace / "work.txt").exists()
     assert said(place.run("shell cat results/out.csv").text) == "42\n"
-    assert place.call("Reset")["parameters"] == {"reset": True}
+    assert place.call("Reset")["parameters"] == {"reset": True, "set_aside": ""}
     assert said(place.run("shell ls").text) == "README.md\n"
 
 

@@ -229,7 +229,7 @@ def test_what_the_real_cli_has_queued_when_it_is_cancelled_never_reaches_the_mod
     said = read_slowly(real, cli)
     instance, files = real.start("[[bash touch begun; sleep 600]]")
     instance.receive()
-    wait_for(lambda: list(real.state.glob("agent/worktrees/pounce/*/begun")), "the tool")
+    wait_for(lambda: list(real.state.glob("agent/workspaces/pounce/begun")), "the tool")
     files.tell("m2", "[[text never]]")
     wait_for(lambda: '"state":"queued"' in said.read_text(), "the message is in its queue")
     files.cancel()

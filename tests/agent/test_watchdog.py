@@ -49,7 +49,7 @@ def test_a_long_git_command_is_no_frozen_driver(place: Place, manager: socket.so
     programs.mkdir()
     slow = programs / "git"
     late = f": >{place.folder}/slow; sleep 3"
-    slow.write_text(f'#!/bin/sh\ncase "$*" in *worktree\\ add*) {late};; esac\nexec {shutil.which("git")} "$@"\n')
+    slow.write_text(f'#!/bin/sh\ncase "$*" in *\\ reset\\ *) {late};; esac\nexec {shutil.which("git")} "$@"\n')
     slow.chmod(0o755)
     place.environment["PATH"] = f"{programs}:{place.environment['PATH']}"
     instance, files = place.start("say hi", notify=place.folder / "notify")
@@ -85,5 +85,6 @@ def test_many_files_are_removed_without_the_driver_falling_silent(
     instance.receive()
     assert signs(manager, 2.5) >= 5
     assert instance.receive() == {"parameters": {"state": "ended"}}
+    assert instance.wait() == 0
     assert files.end["outcome"] == "ok"
     assert place.leftovers() == []
