@@ -65,6 +65,11 @@ class Making(NamedTuple):
     exclude: str
 
 
+def config_text(making: Making) -> str:
+    """The configuration of a new folder."""
+    return _CONFIG.format(version=int(making.is_sha256)) + (_SHA256 if making.is_sha256 else "")
+
+
 def is_there(workspace: Workspace) -> bool:
     """Whether the workspace has a `.git` folder; one that a kill left under another name is put back."""
     place = os.path.join(workspace.folder, ".git")
@@ -114,7 +119,7 @@ def _lay(place: str, making: Making) -> None:
         os.makedirs(os.path.join(new, each), 0o700)
     files = {
         "HEAD": "ref: refs/heads/none\n",
-        "config": _CONFIG.format(version=int(making.is_sha256)) + (_SHA256 if making.is_sha256 else ""),
+        "config": config_text(making),
         "objects/info/alternates": f"{making.objects}\n",
         "info/exclude": f"/{_NEW}\n/{_OLD}\n{making.exclude}",
     }

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from herald import durable
 from herald.errors import Failed
-from herald_agent import gitfolder, modulefolders, submodule_checkout, tree
+from herald_agent import gitfolder, meddling, modulefolders, submodule_checkout, tree
 from herald_agent.git import Git
 from herald_agent.gitfolder import Upstream
 from herald_agent.record import Record
@@ -46,10 +46,19 @@ class OwnClone(NamedTuple):
         """Make its `.git` anew with the branches that it has. Raises Failed, OSError."""
         exclude = self.record.excluded
         sealed = gitfolder.Making(self.store.objects, is_sha256=self.store.is_sha256(), exclude=exclude)
+        self._tell_of_meddling(gitfolder.config_text(sealed), notes)
         gitfolder.seal(
             *(self.git, self.workspace, self.store.tips(), self.upstream, sealed, notes),
             lambda: modulefolders.bring(self.git, self.making.base, notes),
         )
+
+    def _tell_of_meddling(self, written: str, notes: list[str]) -> None:
+        """Once for each kind."""
+        if self.is_there():
+            found = [kind for kind in meddling.kinds(self.git, written) if kind not in self.record.told]
+            if found:
+                notes.append(meddling.sentence(found))
+                self.record.told += found
 
     def make(self, notes: list[str]) -> None:
         """Make what is missing of it. Raises Failed, OSError."""

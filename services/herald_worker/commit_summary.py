@@ -54,10 +54,11 @@ def plain(text: str) -> str:
     return shown if len(shown) <= _LONGEST_LINE else shown[: _LONGEST_LINE - 1] + "…"
 
 
-def difference(output: bytes, remarks: list[str]) -> Difference:
+def difference(output: bytes, without_line_ends: bytes, remarks: list[str]) -> Difference:
     """Read the output of `git diff-tree -r -z --raw --numstat`: all raw entries, then all numbers.
 
-    `remarks` are what git's check mentioned about the objects.
+    `without_line_ends` has the numbers of a diff that passes over carriage returns at the ends of lines, `remarks` are
+    what git's check mentioned about the objects.
     """
     fields = output.decode(errors="replace").split("\0")
     files = insertions = deletions = 0
@@ -80,10 +81,13 @@ def difference(output: bytes, remarks: list[str]) -> Difference:
         if mode == _SYMLINK:
             symlinks.append(path)
         position += 2
+    with_words = {entry.rpartition("\t")[2] for entry in without_line_ends.decode(errors="replace").split("\0")}
+    line_ends: list[str] = []
     for entry in fields[position:]:
         if entry:
-            added, removed, _path = entry.split("\t", 2)
+            added, removed, path = entry.split("\t", 2)
             files += 1
+            line_ends += [path] if added == removed not in ("0", "-") and path not in with_words else []
             insertions += int(added) if added != "-" else 0  # a dash: not text
             deletions += int(removed) if removed != "-" else 0
     flags = (
@@ -92,6 +96,7 @@ def difference(output: bytes, remarks: list[str]) -> Difference:
         _flag("changes where git-lfs keeps large files", servers),
         _flag("submodule", submodules),
         _flag("symbolic link", symlinks),
+        _flag("only line endings change", line_ends),
         _flag("git's check mentions", list(dict.fromkeys(remarks))),
     )
     return Difference(files, insertions, deletions, tuple(flag for flag in flags if flag))

@@ -5,8 +5,7 @@ folder, and only then moved in, so that nothing of a refused pack is ever part o
 `refs/base/default`, the remote's default branch; `refs/runs/RUN`, the head of a run until it is pushed or discarded;
 `refs/kept/TIME/BRANCH`, what a reset left (`kept`).
 
-Acts on one repository wait for one another. herald-git reads the objects as alternates.
-"""
+Acts on one repository wait for one another. herald-git reads the objects as alternates."""
 
 import asyncio
 import contextlib
@@ -32,6 +31,7 @@ _RUNS = "refs/runs/"
 _RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _HASH = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _MOST_SUBJECTS = 20
+_LOGGED = "%s%x00%(trailers:key=Tests,valueonly=true,unfold=true,separator=%x20)%x00"
 _MOST_PACKS = 50
 _MOST_INPUT = 1 << 40
 
@@ -159,15 +159,15 @@ class Mirror:
             beyond = f"{base_branch_head}..{head}"
             count = await self._git("rev-list", "--count", beyond)
             await self._demand(count)
-            trailer = "%(trailers:key=Tests,valueonly=true,unfold=true,separator=%x20)"
-            log = await self._git("log", f"--max-count={_MOST_SUBJECTS}", f"--format=%s%x00{trailer}%x00", beyond)
+            log = await self._git("log", f"--max-count={_MOST_SUBJECTS}", f"--format={_LOGGED}", beyond)
             await self._demand(log)
-            options = ("-r", "-z", "--raw", "--numstat", "--no-renames", "--no-ext-diff", "--no-textconv")
-            diff = await self._git("diff-tree", *options, fork, head)
+            options = ("-r", "-z", "--numstat", "--no-renames", "--no-ext-diff", "--no-textconv")
+            diff = await self._git("diff-tree", *options, "--raw", fork, head)
             await self._demand(diff)
+            words = await self._git("diff-tree", *options, "--ignore-cr-at-eol", fork, head)
             remarks = await self._remarks(base_branch_head, head)
         texts = [commit_summary.plain(text) for text in log.out.decode(errors="replace").split("\0")]
-        numbers = commit_summary.difference(diff.out, remarks)
+        numbers = commit_summary.difference(diff.out, words.out, remarks)
         return Summary(int(count.out), tuple(texts[:-1:2]), *numbers, texts[1] if len(texts) > 1 else "")
 
     async def has(self, commit: str) -> bool:

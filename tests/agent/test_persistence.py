@@ -103,6 +103,29 @@ def test_what_a_run_does_to_the_repository_is_gone_in_the_next_one(place: Place,
     git(place.workspace, "fsck", "--full")
 
 
+def test_changes_of_the_repository_itself_are_told_once_for_each_kind(place: Place) -> None:
+    hook = "mkdir -p .git/hooks; echo true > .git/hooks/pre-push"
+    first = place.run(f"shell git config core.pager less; {hook}; git config branch.x.merge refs/heads/y")
+    assert "The agent changed git's configuration and hooks in the workspace" in first.end["message"]
+    second = place.run(f"shell git config core.pager less; {hook}; echo x > x; git stash -qu")
+    assert "The agent changed the stash" not in first.end["message"]
+    assert second.end["message"].startswith("The agent changed the stash in the workspace")
+    assert place.run(f"shell git config core.pager less; {hook}").end["message"] == ""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "git checkout -q -b other; git checkout -q -",
+        "git config core.hooksPath .husky/_",
+        "git config user.name me; true",
+    ],
+)
+def test_what_tools_do_to_a_repository_by_themselves_is_not_told(place: Place, command: str) -> None:
+    told = "user.name" in command
+    assert ("git's configuration" in place.run(f"shell {command}").end["message"]) == told
+
+
 def test_what_is_in_the_way_of_a_checkout_is_moved_to_a_kept_folder_and_named(place: Place) -> None:
     with_base(place, {".gitignore": b"data\nout/\nlink\n"})
     place.run("shell echo mine > data; mkdir out; echo mine > out/x; ln -s /tmp link")

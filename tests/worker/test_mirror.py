@@ -364,7 +364,9 @@ def test_changes_that_need_a_second_look_are_flagged(shop: Workshop) -> None:
     for name, text in files.items():
         (shop.clone / name).parent.mkdir(parents=True, exist_ok=True)
         (shop.clone / name).write_text(text)
-    git(shop.clone, "add", *files, "link")
+    readme = shop.clone / "README.md"
+    readme.write_bytes(readme.read_bytes().replace(b"\n", b"\r\n"))
+    git(shop.clone, "add", *files, "link", "README.md")
     git(shop.clone, "commit", "--quiet", "--message", "Much")
     head = git(shop.clone, "rev-parse", "HEAD")
     shop.run(head)
@@ -373,6 +375,7 @@ def test_changes_that_need_a_second_look_are_flagged(shop: Workshop) -> None:
         "changes settings of agents: .claude/settings.json",
         "submodule: module",
         "symbolic link: link",
+        "only line endings change: README.md",
     )
 
 
