@@ -23,6 +23,9 @@ _UNFINISHED = {
 _LOCK_PATIENCE = 2.0
 """Seconds in which a git command of somebody else may release the index."""
 
+_OWN = "; or say `!own`, and the agent works in a clone of its own from then on"
+"""The way out that chat has, whatever the state of a person's folder."""
+
 _LONG = 300.0
 """Seconds for what grows with the size of the repository."""
 
@@ -108,7 +111,7 @@ def open_repository(project: Project, git: Git) -> Repository:
 
 def _no_repository(path: str, words: str) -> str:
     if "dubious ownership" in words:
-        return f"{path} belongs to another user; `chown -R` it to the user that agents run as"
+        return f"{path} belongs to another user; `chown -R` it to the user that agents run as{_OWN}"
     last = words.strip().splitlines()[-1:] or ["git does not say why"]
     return f"{path} is no git repository ({last[0].removeprefix('fatal: ')}); clone the project there"
 
@@ -119,12 +122,12 @@ def check_rest(folder: str, git_folder: str) -> None:
         if os.path.lexists(os.path.join(git_folder, name)):
             command = act.rpartition(" ")[2]
             ways = "`git bisect reset` ends" if command == "bisect" else f"`git {command} --continue` or `--abort` ends"
-            raise Unusable(f"{folder} is in the middle of {act}; {ways} it, then send the task again")
+            raise Unusable(f"{folder} is in the middle of {act}; {ways} it, then send the task again{_OWN}")
     lock = os.path.join(git_folder, "index.lock")
     until = time.monotonic() + _LOCK_PATIENCE
     while os.path.lexists(lock):
         if time.monotonic() >= until:
-            raise Unusable(f"{lock} is in the way; if no git command is going there, remove it")
+            raise Unusable(f"{lock} is in the way; if no git command is going there, remove it{_OWN}")
         time.sleep(0.05)  # another program's lock announces nothing
 
 
