@@ -63,10 +63,12 @@ def access(
     confinement = confine(settings, workspace, temporary, readable)
     git = Git(workspace.folder, git_environment(workspace), stop, confinement.enter, workspace.home)
     record = Record(workspace.name)
+    if upstream is not None and upstream.branch:
+        record.upstream = (upstream.branch, upstream.head)
     own = None
     if workspace.own:
         making = Making(settings, workspace.project, workspace.name, submodule_record.load(workspace.name))
-        own = OwnClone(git, workspace, Store(settings, workspace.project), record, making, upstream or Upstream())
+        own = OwnClone(git, workspace, Store(settings, workspace.project), record, making, Upstream(*record.upstream))
     elif not os.path.isdir(workspace.folder):
         name, path = workspace.project.name, workspace.folder
         raise Unusable(f"the folder {path} of {name} is missing; clone the project there")

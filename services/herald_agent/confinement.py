@@ -15,7 +15,7 @@ from herald import claudecode, journal, names
 from herald.snapshot import Snapshot
 from herald_agent import landlock, namespace, privileges, process, standin
 from herald_agent.boundary import Boundary, draw, places_of
-from herald_agent.workspace import Workspace, store_path
+from herald_agent.workspace import Workspace, folders_of_clone, store_path
 
 Means = Literal["landlock", "namespace", "nothing"]
 
@@ -44,7 +44,7 @@ def confine(settings: Snapshot, workspace: Workspace, temporary: str = "", reada
     writable = (*places_of(workspace), *([temporary] if temporary else []))
     store = (store_path(workspace.project.name),) if workspace.own else ()
     if names.mode() == "try":
-        return _held_back((workspace.project.path, *store)) if workspace.own else FREE
+        return _held_back((*folders_of_clone(workspace.project.path), *store)) if workspace.own else FREE
     return confine_to(settings, writable, (*store, *([readable] if readable else [])))
 
 

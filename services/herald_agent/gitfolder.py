@@ -72,8 +72,13 @@ def config_text(making: Making) -> str:
 
 def is_there(workspace: Workspace) -> bool:
     """Whether the workspace has a `.git` folder; one that a kill left under another name is put back."""
-    place = os.path.join(workspace.folder, ".git")
-    old = os.path.join(workspace.folder, _OLD)
+    return is_there_in(workspace.folder)
+
+
+def is_there_in(folder: str) -> bool:
+    """The same for the folder."""
+    place = os.path.join(folder, ".git")
+    old = os.path.join(folder, _OLD)
     if not os.path.lexists(place) and _is_folder(old):
         os.rename(old, place)
     return _is_folder(place)
@@ -84,11 +89,16 @@ def lay(git: Git, workspace: Workspace, upstream: Upstream, making: Making) -> G
     new = os.path.join(workspace.folder, _NEW)
     git.inside(lambda: _lay(workspace.folder, making))
     there = git.with_variables(GIT_DIR=new, GIT_WORK_TREE=workspace.folder)
-    if upstream.branch and upstream.head and there.commit_of(upstream.head) == upstream.head:
-        tracked = f"refs/remotes/origin/{upstream.branch}"
-        there("update-ref", tracked, upstream.head)
-        there("symbolic-ref", "refs/remotes/origin/HEAD", tracked)
+    follow(there, upstream)
     return there
+
+
+def follow(git: Git, upstream: Upstream) -> None:
+    """Have `origin/NAME` and `origin/HEAD` say where the remote's default branch is. Raises Failed."""
+    if upstream.branch and upstream.head and git.commit_of(upstream.head) == upstream.head:
+        tracked = f"refs/remotes/origin/{upstream.branch}"
+        git("update-ref", tracked, upstream.head)
+        git("symbolic-ref", "refs/remotes/origin/HEAD", tracked)
 
 
 def seal(
@@ -113,6 +123,7 @@ def seal(
 
 
 def _lay(place: str, making: Making) -> None:
+    _finish(place)
     new = os.path.join(place, _NEW)
     shutil.rmtree(new, ignore_errors=True)
     for each in ("objects/pack", "objects/info", "refs/heads", "info"):
@@ -179,16 +190,28 @@ def carry(old: Git, new: Git, wanted: str) -> bool:
 
 
 def _exchange(place: str) -> None:
-    """The new folder takes the place of the old one, with the folders that stay."""
+    """In the child: the new folder takes the place of the old one, with the folders that stay."""
     git, new, old = (os.path.join(place, name) for name in (".git", _NEW, _OLD))
-    if os.path.lexists(old):
-        process.remove_tree(old)
-    for name in _CARRIED:
-        if _is_folder(git) and _is_folder(os.path.join(git, name)):
-            os.rename(os.path.join(git, name), os.path.join(new, name))
+    _finish(place)
     if os.path.lexists(git):
         os.rename(git, old)
     os.rename(new, git)
+    _carry_over(place)
+
+
+def _finish(place: str) -> None:
+    """In the child: what an exchange that was cut off left to do. Raises Failed."""
+    if is_there_in(place) and os.path.lexists(os.path.join(place, _OLD)):
+        _carry_over(place)
+        _remove(os.path.join(place, _OLD))
+
+
+def _carry_over(place: str) -> None:
+    """In the child: folders that stay go from the old to the new one, unless they are there."""
+    for name in _CARRIED:
+        source, target = os.path.join(place, _OLD, name), os.path.join(place, ".git", name)
+        if _is_folder(os.path.join(place, _OLD)) and _is_folder(source) and not os.path.lexists(target):
+            os.rename(source, target)
 
 
 def _remove(path: str) -> None:

@@ -10,7 +10,16 @@ from typing import NamedTuple, NoReturn
 
 from herald import journal
 from herald.errors import Failed
-from herald_agent import copies, largefiles, settlement, submodule_checkout, submodules, submodules_in_place, tree
+from herald_agent import (
+    copies,
+    gitfolder,
+    largefiles,
+    settlement,
+    submodule_checkout,
+    submodules,
+    submodules_in_place,
+    tree,
+)
 from herald_agent.changes import changes
 from herald_agent.git import Git, refused
 from herald_agent.inside import Unusable
@@ -55,6 +64,7 @@ class OpenWorkspace:
         if own is not None:
             own.exclude(b"")
             start = own.git.head_of(going.branch) or going.base
+            gitfolder.follow(own.git, own.upstream)
             moved = own.check_out(start, going.branch, self.notes)
             self._record.submodules = submodules.standings(own.git, within(own.git))
             self._tell_of_moved(moved)

@@ -59,6 +59,8 @@ class Record:
         """Untracked files in a person's folder from before the run; a folder of such files ends with a slash."""
         self.told: list[str] = []
         """Kinds of things that are said once for a workspace."""
+        self.upstream: tuple[str, str] = ("", "")
+        """The remote's default branch and its head, as told last."""
         self.copied: dict[str, str] = {}
         """Digests of the files that were copied from the project's folder."""
         self.submodules: dict[str, Standing] = {}
@@ -83,6 +85,8 @@ class Record:
             self.excluded = str(body.get("excluded", ""))
             self.before = [str(each) for each in body.get("before", [])]
             self.told = [str(each) for each in body.get("told", [])]
+            branch, head = body.get("upstream", ("", ""))
+            self.upstream = (str(branch), str(head))
             self.copied = {str(path): str(digest) for path, digest in body.get("copied", {}).items()}
             self.submodules = _standings(body.get("submodules", {}))
             self.came = _standings(body.get("came", {}))
@@ -148,7 +152,7 @@ class Record:
         for asked in list(self._unfinished)[:-_MOST_UNFINISHED]:
             del self._unfinished[asked]
         kept = (self._unfinished, self.uncommitted, self.excluded, self.before, self.told, self.copied, self.came)
-        if self.going is None and not any(kept):
+        if self.going is None and not any((*kept, self.upstream[0])):
             durable.with_no_trace(self._path)
             return
         body = {
@@ -159,6 +163,7 @@ class Record:
             "before": self.before,
             "told": self.told,
             "copied": self.copied,
+            "upstream": self.upstream,
             "submodules": self.submodules,
             "came": self.came,
             "hidden": self.hidden,

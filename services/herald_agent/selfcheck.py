@@ -54,7 +54,8 @@ class _Trial(NamedTuple):
 def not_held(settings: Snapshot, workspace: Workspace | None, confinement: Confinement) -> list[str]:
     """Sentences on what the confinement of a workspace's runs does not hold. Nothing is expected of it in try mode."""
     if names.mode() == "try":
-        return []
+        unheld = workspace is not None and workspace.own and confinement.means == "nothing"
+        return [f"An agent can write to {workspace.project.path}."] if workspace and unheld else []
     trials = _trials(settings, workspace)
     read, write = os.pipe2(os.O_CLOEXEC)
     pid = os.fork()

@@ -97,6 +97,7 @@ class Store:
         if os.path.isdir(self.objects):
             try:
                 if durable.read_limited(config, 4096).decode() == text:
+                    self._sweep()
                     return
             except (OSError, ValueError):
                 pass
@@ -110,6 +111,13 @@ class Store:
                 file.write(content)
         os.rename(making, self.path)
         durable.sync_folder(os.path.dirname(self.path))
+
+    def _sweep(self) -> None:
+        """Remove what an import that was killed left."""
+        packs = os.path.join(self.objects, "pack")
+        for name in os.listdir(packs):
+            if name.startswith("tmp_"):
+                durable.with_no_trace(os.path.join(packs, name))
 
     def _import(self, pack: int) -> None:
         os.lseek(pack, 0, os.SEEK_SET)

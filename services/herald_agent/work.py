@@ -172,8 +172,9 @@ def _hide(opened: OpenWorkspace, place: Place, environment: Environment) -> None
             file.write(patterns)
 
     opened.repository.git.inside(write)
-    names = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "core.excludesFile", "GIT_CONFIG_VALUE_0": path}
-    environment.agent.update(names)
+    count = int(environment.agent.get("GIT_CONFIG_COUNT", "0"))
+    named = {f"GIT_CONFIG_KEY_{count}": "core.excludesFile", f"GIT_CONFIG_VALUE_{count}": path}
+    environment.agent.update({**named, "GIT_CONFIG_COUNT": str(count + 1)})
 
 
 def _opened(request: Request, reached: Access, log: Log) -> OpenWorkspace:

@@ -126,7 +126,7 @@ class ProjectFile(Section):
 
     name: ProjectName = Field(description="Becomes folder, branch and journal field; best the name of this file")
     display_name: OneLine | None = Field(default=None, description="For people; default: the name")
-    path: AbsolutePath = Field(description="The clone in which the agent works")
+    path: AbsolutePath = Field(description="The project's folder, a clone of its remote")
     discord_channel_id: Identifier | None = Field(
         default=None, description="Channel of the project; one for each project"
     )

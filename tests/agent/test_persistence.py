@@ -1,6 +1,7 @@
 """What stays in an own workspace from run to run, what is made anew, and what is nobody's work."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -283,3 +284,43 @@ def test_a_repository_with_sha256_works_in_an_own_workspace(place: Place) -> Non
     files = place.run("create b.txt: b")
     assert (files.end["outcome"], files.end["commits"], len(files.end["head"])) == ("ok", 1, 64)
     assert said(place.run("shell cat a.txt", branch="agent/pounce-1", base=files.end["head"]).text) == "a\n"
+
+
+def test_an_exchange_that_was_cut_off_is_finished_and_loses_no_large_file(place: Place) -> None:
+    place.run("create a.txt: a")
+    git_folder = place.workspace / ".git"
+    (git_folder / "lfs/objects").mkdir(parents=True)
+    (git_folder / "lfs/objects/one").write_text("large\n")
+    git_folder.rename(place.workspace / ".git.old")
+    assert place.run("say hi").end["outcome"] == "ok"
+    assert (git_folder / "lfs/objects/one").read_text() == "large\n"
+    shutil.copytree(git_folder, place.workspace / ".git.old")
+    shutil.rmtree(git_folder / "lfs")
+    files = place.run("create b.txt: b")
+    assert committed(place, files.end["branch"]) == ["b.txt"]
+    assert (git_folder / "lfs/objects/one").read_text() == "large\n"
+    assert place.leftovers() == []
+
+
+def test_the_remotes_default_branch_is_where_it_is_now(place: Place) -> None:
+    place.run("say hi", default_branch="main", default_head=place.base)
+    with_base(place, {"new.txt": b"new\n"})
+    look = "git rev-parse origin/main origin/HEAD"
+    files = place.run(f"shell {look}", default_branch="main", default_head=place.base)
+    assert said(files.text).split() == [place.base, place.base]
+    assert said(place.run(f"shell {look}").text).split() == [place.base, place.base]
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_in_try_mode_the_persons_clone_is_read_only_for_the_agent(place: Place, linked: bool) -> None:
+    repository = place.clone
+    if linked:
+        git(place.clone, "worktree", "add", "--quiet", str(place.folder / "linked"))
+        place.configure(path=str(place.folder / "linked"))
+    before = place.clone_state()
+    attack = (
+        f"git -C {repository} branch evil; git -C {repository} config user.name evil; touch {repository}/evil;"
+        f" rm -rf {repository}/README.md {repository}/.git; echo done"
+    )
+    assert said(place.run(f"shell {attack}").text) == "done\n"
+    assert place.clone_state() == before
