@@ -316,11 +316,15 @@ def test_in_try_mode_the_persons_clone_is_read_only_for_the_agent(place: Place, 
     repository = place.clone
     if linked:
         git(place.clone, "worktree", "add", "--quiet", str(place.folder / "linked"))
-        place.configure(path=str(place.folder / "linked"))
-    before = place.clone_state()
+        repository = place.folder / "linked"
+        place.configure(path=str(repository))
+    before = {name: state for name, state in place.clone_state().items() if not linked or name.startswith(".git")}
     attack = (
         f"git -C {repository} branch evil; git -C {repository} config user.name evil; touch {repository}/evil;"
         f" rm -rf {repository}/README.md {repository}/.git; echo done"
     )
     assert said(place.run(f"shell {attack}").text) == "done\n"
-    assert place.clone_state() == before
+    after = place.clone_state()
+    assert {name: after[name] for name in before} == before
+    assert (repository / "README.md").exists()
+    assert not (repository / "evil").exists()
