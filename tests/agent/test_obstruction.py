@@ -1,6 +1,10 @@
 """What a run leaves that could hold Herald's own git up, steer it, or get work lost."""
 
+import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 from tests.agent.place import Place, git
 
@@ -33,3 +37,23 @@ def test_a_damaged_store_is_made_anew_from_the_same_pack(place: Place) -> None:
     assert place.run("say hi", base_pack=pack).end["outcome"] == "ok"
     shutil.rmtree(place.store / "objects")
     assert place.run("say hi", base_pack=pack).end["outcome"] == "ok"
+
+
+def test_a_deep_folder_does_not_keep_a_workspace_from_being_surveyed(place: Place) -> None:
+    deep = "import os\nfor _ in range(1200): os.mkdir('a'); os.chdir('a')"
+    (place.folder / "deep.py").write_text(deep)
+    place.run(f"shell python3 {place.folder / 'deep.py'}")
+    assert place.call("Survey")["parameters"]["made"] is True
+    assert place.call("Reset", keep=False)["parameters"]["reset"] is True
+
+
+def test_folders_that_their_owner_may_not_change_are_removed(tmp_path: Path) -> None:
+    locked = tmp_path / "top/locked/deeper"
+    locked.mkdir(parents=True)
+    (locked / "file").touch()
+    locked.chmod(0o500)
+    locked.parent.chmod(0o000)
+    drop = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    code = f"from herald_agent import process; process.remove_tree({str(tmp_path / 'top')!r})"
+    subprocess.run([*drop, sys.executable, "-c", code], check=True, env={**os.environ, "HERALD_MODE": "try"})
+    assert not (tmp_path / "top").exists()
