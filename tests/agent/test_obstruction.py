@@ -47,6 +47,15 @@ def test_a_deep_folder_does_not_keep_a_workspace_from_being_surveyed(place: Plac
     assert place.call("Reset", keep=False)["parameters"]["reset"] is True
 
 
+def test_a_kill_before_branches_were_taken_over_takes_them_over_later(place: Place) -> None:
+    git(place.clone, "branch", "agent/pounce-0")
+    place.run("say hi")
+    git(place.workspace, "branch", "-D", "agent/pounce-0")
+    (place.state / "agent/checkouts/pounce.taking").touch()
+    place.run("say hi")
+    assert "agent/pounce-0" in place.branches()
+
+
 def test_folders_that_their_owner_may_not_change_are_removed(tmp_path: Path) -> None:
     locked = tmp_path / "top/locked/deeper"
     locked.mkdir(parents=True)
