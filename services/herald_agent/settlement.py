@@ -98,6 +98,8 @@ def name_what_is_left_out(found: Changes, notes: list[str]) -> None:
     """Say what of the changes cannot be taken."""
     if found.repositories:
         notes.append(f"Not taken, because they are repositories of their own: {_some(found.repositories)}.")
+    if found.strange:
+        notes.append(f"Not taken, because they are neither files nor links: {_some(found.strange)}.")
 
 
 def put_back(git: Git, going: Going, notes: list[str], *, cut_off: bool) -> None:

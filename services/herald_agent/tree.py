@@ -42,9 +42,10 @@ class Entry(NamedTuple):
 
 
 class InTheWay(NamedTuple):
-    """What lies where files are to be written."""
+    """What lies where files are to be written. `strange`: neither files nor folders, and not to be opened."""
 
     others: list[str]
+    strange: list[str]
     folders: list[str]
     parents: list[str]
 
@@ -98,7 +99,7 @@ def _clear(git: Git, ground: Ground, commit: str) -> list[str]:
     if named:
         asked = ("--literal-pathspecs", "ls-files", "-z", "--", *named[:_MOST_PATTERNS])
         tracked = {os.fsdecode(path) for path in git.listed(*asked)}
-    others = _unlike(git, commit, found.others)
+    others = [*found.strange, *unlike(git, commit, found.others)]
     kept = os.path.join(ground.kept, time.strftime("%Y%m%d-%H%M%S", time.gmtime()))
     moved: list[str] = git.inside(lambda: _move(ground.folder, kept, [*others, *found.parents], found.folders, tracked))
     return moved
@@ -115,7 +116,7 @@ def _entries(fields: list[bytes]) -> list[Entry]:
     return found
 
 
-def _unlike(git: Git, commit: str, paths: list[str]) -> list[str]:
+def unlike(git: Git, commit: str, paths: list[str]) -> list[str]:
     """Those whose content is not what the commit has there anyway."""
     if not paths or len(paths) > _MOST_PATTERNS or any("\n" in path for path in paths):
         return paths
@@ -131,7 +132,10 @@ def _unlike(git: Git, commit: str, paths: list[str]) -> list[str]:
 
 def _look(place: str, paths: list[str]) -> InTheWay:
     """In the child: which of the places are taken, by what."""
-    others, folders, parents = [], [], set()
+    others: list[str] = []
+    strange: list[str] = []
+    folders: list[str] = []
+    parents: set[str] = set()
     seen: dict[str, bool] = {}
     for path in paths:
         parts = path.split("/")
@@ -151,8 +155,8 @@ def _look(place: str, paths: list[str]) -> InTheWay:
         if stat.S_ISDIR(mode):
             folders.append(path)
         elif mode:
-            others.append(path)
-    return InTheWay(others, folders, sorted(parents))
+            (others if stat.S_ISREG(mode) else strange).append(path)
+    return InTheWay(others, strange, folders, sorted(parents))
 
 
 def _mode(path: str) -> int:

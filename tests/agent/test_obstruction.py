@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.agent.place import Place, git
 
 ONE = "echo a > a; git add a; git commit -qm One"
@@ -25,6 +27,25 @@ def test_what_a_home_says_to_git_does_not_decide_what_is_taken(place: Place) -> 
     files = place.run("shell od -c README.md; echo new > new")
     assert "\\r" not in files.text
     assert committed(place, files.end["branch"]) == ["README.md", "new"]
+
+
+def test_a_pipe_in_the_place_of_a_tracked_file_keeps_nothing_else_from_being_taken(place: Place) -> None:
+    files = place.run("shell rm README.md; mkfifo README.md; echo w > work")
+    assert committed(place, files.end["branch"]) == ["README.md", "work"]
+    assert files.end["message"] == "Not taken, because they are neither files nor links: README.md."
+    second = place.run("shell cat README.md")
+    assert "Pounce" in second.text
+
+
+@pytest.mark.parametrize("making", ["mkfifo new", "ln -s /dev/zero new"])
+def test_what_cannot_be_read_to_its_end_in_the_way_of_a_checkout_is_moved_unread(place: Place, making: str) -> None:
+    place.run(f"shell echo new > .git/info/exclude; {making}; git status")
+    (place.clone / "new").write_text("x\n")
+    git(place.clone, "add", "new")
+    git(place.clone, "commit", "--quiet", "-m", "New")
+    files = place.run("shell cat new", base=git(place.clone, "rev-parse", "HEAD"))
+    assert files.end["outcome"] == "ok", files.end
+    assert "x" in files.text
 
 
 def test_a_damaged_store_is_made_anew_from_the_same_pack(place: Place) -> None:
