@@ -61,7 +61,7 @@ class OpenWorkspace:
             copies.copy_files(own, self.notes)
             copies.name_what_is_left_behind(own, self.notes)
             strangers = tree.untracked(own.git)
-            own.exclude(tree.patterns_of(strangers))
+            own.exclude(tree.patterns_of(tree.untracked_files(own.git) if strangers else []))
             self._tell_of_strangers(strangers)
             if largefiles.fill(own.git):
                 own.save_index()
@@ -75,7 +75,7 @@ class OpenWorkspace:
             self._switch("checkout", "--quiet", "--no-overwrite-ignore", *made)
             self._record.hidden = submodules_in_place.bring(git, self.notes)
             self._record.submodules = submodules.standings(git)
-            self._record.before = [os.fsdecode(path) for path in tree.untracked(git)]
+            self._record.before = [os.fsdecode(path) for path in tree.untracked_files(git)]
             self._record.write()
             submodules_in_place.hide(git, self._record.hidden, hidden=True)
             if self._workspace.project.lfs_get != ("none",):

@@ -70,6 +70,16 @@ def untracked(git: Git) -> list[bytes]:
     return git.listed("ls-files", "-z", "--others", "--exclude-standard", "--directory", "--no-empty-directory")
 
 
+def untracked_files(git: Git) -> list[bytes]:
+    """The same file by file, so that what is added to such a folder is told from it; where there are very many of
+    them, as `untracked` has them."""
+    found = untracked(git)
+    if not any(path.endswith(b"/") for path in found):
+        return found
+    files = git.listed("ls-files", "-z", "--others", "--exclude-standard")
+    return files if len(files) <= _MOST_PATTERNS else found
+
+
 def patterns_of(paths: Iterable[bytes]) -> bytes:
     """Patterns for an exclude file that match exactly these paths."""
     lines = []

@@ -48,6 +48,20 @@ def test_what_cannot_be_read_to_its_end_in_the_way_of_a_checkout_is_moved_unread
     assert "x" in files.text
 
 
+@pytest.mark.parametrize("workspace", ["own", "path"])
+def test_a_new_file_in_a_folder_of_strangers_is_the_agents(place: Place, workspace: str) -> None:
+    place.configure(workspace=workspace)
+    if place.own:
+        ignoring = "echo notes/ > .gitignore; git add .gitignore; git commit -qm Ignore"
+        place.run(f"shell {ignoring}; mkdir notes; echo x > notes/a")
+    else:
+        (place.clone / "notes").mkdir()
+        (place.clone / "notes/a").write_text("x\n")
+    files = place.run("shell echo plan > notes/plan")
+    assert committed(place, files.end["branch"]) == ["README.md", "notes/plan"]
+    assert (place.tree / "notes/a").read_text() == "x\n"
+
+
 def test_a_damaged_store_is_made_anew_from_the_same_pack(place: Place) -> None:
     pack = place.history()
     place.run("say hi")
