@@ -192,7 +192,8 @@ class OpenWorkspace:
 
 def open_workspace(workspace: Workspace, repository: Repository, record: Record, wanted: Wanted) -> OpenWorkspace:
     """Open a workspace for a run. Raises Unusable, Incomplete, Failed."""
-    opened = recover(workspace, repository, record, go_on=wanted)
+    aside: list[str] = []
+    opened = recover(workspace, repository, record, go_on=wanted, aside=aside)
     if opened is not None:
         return opened
     if repository.own is None:
@@ -200,6 +201,7 @@ def open_workspace(workspace: Workspace, repository: Repository, record: Record,
     going, go_on = _plan(workspace, repository, record, wanted)
     record.begin(going, ready=go_on)
     opened = OpenWorkspace(repository, workspace, record, going)
+    opened.notes.extend(aside)
     try:
         if go_on:
             opened.go_on()
@@ -236,9 +238,13 @@ def _give_up(workspace: Workspace, repository: Repository, record: Record, error
 
 
 def recover(
-    workspace: Workspace, repository: Repository, record: Record, go_on: Wanted | None = None
+    workspace: Workspace,
+    repository: Repository,
+    record: Record,
+    go_on: Wanted | None = None,
+    aside: list[str] | None = None,
 ) -> OpenWorkspace | None:
-    """Put right what a run that was killed left behind.
+    """Put right what a run that was killed left behind; `aside` gets what there is to say about a person's edits.
 
     Where the same run, asked for by its branch and base, goes on, the tree stays as it is, and is returned open.
     """
@@ -261,9 +267,11 @@ def recover(
     try:
         closed = left.close()
     except (Failed, OSError) as error:
-        if own is None:
+        if own is None or is_no_fault_of_it(error):
             raise
         _give_up(workspace, repository, record, error)
+    if aside is not None and own is None:
+        aside.extend(closed.aside)
     journal.notice(f"closed what a killed run left on {going.branch}: {closed.describe()}", project=workspace.name)
     return None
 

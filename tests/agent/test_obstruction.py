@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent.place import Place, git
+from tests.agent.place import Place, git, wait_for
 
 ONE = "echo a > a; git add a; git commit -qm One"
 
@@ -101,3 +101,20 @@ def test_folders_that_their_owner_may_not_change_are_removed(tmp_path: Path) -> 
     code = f"from herald_agent import process; process.remove_tree({str(tmp_path / 'top')!r})"
     subprocess.run([*drop, sys.executable, "-c", code], check=True, env={**os.environ, "HERALD_MODE": "try"})
     assert not (tmp_path / "top").exists()
+
+
+def test_what_a_person_edits_after_a_checkout_was_cut_off_is_put_aside_and_said(place: Place) -> None:
+    place.configure(workspace="path")
+    instance, _ = place.start("shell sleep 60")
+    assert instance.receive()["parameters"] == {"state": "started"}
+    ready = place.state / "agent/checkouts/pounce.ready"
+    wait_for(ready.exists, "the agent works")
+    instance.process.kill()
+    instance.wait()
+    ready.unlink()
+    (place.clone / ".git/index.lock").touch()
+    (place.clone / "README.md").write_text("A person's work\n")
+    said = place.run("say hi").end["message"]
+    assert "git stash` there: README.md" in said
+    assert git(place.clone, "show", "stash@{0}:README.md") == "A person's work"
+    assert git(place.clone, "status", "--porcelain") == ""
