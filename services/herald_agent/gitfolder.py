@@ -5,14 +5,13 @@ one. Everything else there (configuration, hooks, index, alternates, replacement
 """
 
 import os
-import shutil
-import stat
 from collections.abc import Callable
 from typing import NamedTuple
 
 from herald import journal
 from herald.errors import Failed
 from herald_agent import process
+from herald_agent.disarming import clear, disarm, is_folder
 from herald_agent.environment import LARGE_FILES
 from herald_agent.git import Git
 from herald_agent.locks import folder
@@ -69,9 +68,17 @@ def is_there(workspace: Workspace) -> bool:
     """Whether the workspace has a `.git` folder; one that a kill left under another name is put back."""
     place = os.path.join(workspace.folder, ".git")
     old = os.path.join(workspace.folder, _OLD)
-    if not os.path.lexists(place) and _is_folder(old):
+    if not os.path.lexists(place) and is_folder(old):
         os.rename(old, place)
-    return _is_folder(place)
+    return is_folder(place)
+
+
+def quieten(git: Git, workspace: Workspace, *, is_sha256: bool) -> None:
+    """Before anything is asked in a folder that a run wrote: git reads Herald's configuration, and waits for nothing.
+
+    Raises OSError, Failed.
+    """
+    git.inside(lambda: disarm(workspace.folder, _config(is_sha256=is_sha256)))
 
 
 def lay(git: Git, workspace: Workspace, upstream: Upstream, making: Making) -> Git:
@@ -101,7 +108,7 @@ def seal(
     """
     there = lay(git, workspace, upstream, making)
     if git.inside(lambda: is_there(workspace)):
-        bring(git, there, heads_of(git), tips, notes)
+        bring(git, there, heads_of(git, first=workspace.project.branch_prefix), tips, notes)
         bring_modules()
     git.inside(lambda: _exchange(workspace.folder))
     git.inside(lambda: _remove(os.path.join(workspace.folder, _OLD)))
@@ -109,12 +116,13 @@ def seal(
 
 def _lay(place: str, making: Making) -> None:
     new = os.path.join(place, _NEW)
-    shutil.rmtree(new, ignore_errors=True)
+    _put_back_carried(place)
+    clear(new)
     for each in ("objects/pack", "objects/info", "refs/heads", "info"):
         os.makedirs(os.path.join(new, each), 0o700)
     files = {
         "HEAD": "ref: refs/heads/none\n",
-        "config": _CONFIG.format(version=int(making.is_sha256)) + (_SHA256 if making.is_sha256 else ""),
+        "config": _config(is_sha256=making.is_sha256),
         "objects/info/alternates": f"{making.objects}\n",
         "info/exclude": f"/{_NEW}\n/{_OLD}\n{making.exclude}",
     }
@@ -123,15 +131,32 @@ def _lay(place: str, making: Making) -> None:
             file.write(text)
 
 
-def heads_of(git: Git, prefix: str = "") -> dict[str, str]:
-    """The branches that a folder names, those that begin with a prefix. What git there says is no more than a claim."""
+def _config(*, is_sha256: bool) -> str:
+    return _CONFIG.format(version=int(is_sha256)) + (_SHA256 if is_sha256 else "")
+
+
+def _put_back_carried(place: str) -> None:
+    """A kill between the renames of an exchange leaves these in a folder that goes."""
+    for name in _CARRIED:
+        there = os.path.join(place, ".git", name)
+        for other in (_NEW, _OLD):
+            source = os.path.join(place, other, name)
+            if is_folder(os.path.dirname(there)) and not os.path.lexists(there) and is_folder(source):
+                os.rename(source, there)
+
+
+def heads_of(git: Git, prefix: str = "", first: str = "") -> dict[str, str]:
+    """The branches that a folder names, those that begin with a prefix; those that begin with `first` are there
+    however many others there are. What git there says is no more than a claim."""
     output = git.attempt("for-each-ref", "--format=%(objectname) %(refname)", "refs/heads/", deadline=_LONG)
     found = {}
-    for line in output.out.decode("utf-8", "replace").splitlines()[:_MOST_BRANCHES]:
-        head, _, name = line.partition(" ")
-        branch = name.removeprefix("refs/heads/")
-        if check_hash(head) and check_branch(branch) and branch.startswith(prefix):
+    lines = output.out.decode("utf-8", "replace").splitlines()
+    pairs = ((head, name.removeprefix("refs/heads/")) for head, _, name in (line.partition(" ") for line in lines))
+    for head, branch in sorted(pairs, key=lambda pair: not (first and pair[1].startswith(first))):
+        if branch.startswith(prefix) and check_hash(head) and check_branch(branch):
             found[branch] = head
+        if len(found) == _MOST_BRANCHES:
+            break
     return found
 
 
@@ -146,7 +171,9 @@ def bring(old: Git, new: Git, heads: dict[str, str], tips: list[str], notes: lis
 
 def _take(old: Git, new: Git, heads: dict[str, str], tips: list[str]) -> bool:
     """Take branches with their objects; false when they are not whole there."""
-    missing = [head for head in heads.values() if new.commit_of(head) != head]
+    wanted_heads = list(heads.values())
+    found = new.commits_of(*wanted_heads)
+    missing = [head for head, there in zip(wanted_heads, found, strict=True) if head != there]
     excluded = "".join(f"^{tip}\n" for tip in tips)
     if missing and not carry(old, new, "".join(f"{head}\n" for head in missing) + excluded):
         return False
@@ -159,18 +186,32 @@ def _take(old: Git, new: Git, heads: dict[str, str], tips: list[str]) -> bool:
 
 
 def carry(old: Git, new: Git, wanted: str) -> bool:
-    """Pack objects in the old folder and index them in the new one, which finds out what they are."""
+    """Pack objects in the old folder and index them in the new one, which finds out what they are.
+
+    Raises Failed when the disk is full: what is not whole is left out, and nothing may pass for that.
+    """
     path = os.path.join(folder("tmp"), f"sealing-{os.getpid()}")
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         os.unlink(path)
         packed = old.attempt("pack-objects", "--revs", "--stdout", "-q", given=wanted, stdout=fd, deadline=_LONG)
+        _demand_room(packed)
         if packed.code != 0:
             return False
         os.lseek(fd, 0, os.SEEK_SET)
-        return new.attempt("index-pack", "--stdin", stdin=fd, deadline=_LONG).code == 0
+        indexed = new.attempt("index-pack", "--stdin", stdin=fd, deadline=_LONG)
+        _demand_room(indexed)
+        return indexed.code == 0
     finally:
         os.close(fd)
+
+
+def _demand_room(output: process.Output) -> None:
+    if output.code != 0 and any(words in output.err for words in (b"No space left", b"Disk quota")):
+        raise Failed(
+            "No space left on the disk for what the agent committed; nothing of it is lost: free some space, then send"
+            " the next message"
+        )
 
 
 def _exchange(place: str) -> None:
@@ -179,7 +220,7 @@ def _exchange(place: str) -> None:
     if os.path.lexists(old):
         process.remove_tree(old)
     for name in _CARRIED:
-        if _is_folder(git) and _is_folder(os.path.join(git, name)):
+        if is_folder(git) and is_folder(os.path.join(git, name)):
             os.rename(os.path.join(git, name), os.path.join(new, name))
     if os.path.lexists(git):
         os.rename(git, old)
@@ -191,10 +232,3 @@ def _remove(path: str) -> None:
     process.remove_tree(path)
     if os.path.lexists(path):
         raise Failed(f"{path} cannot be removed")
-
-
-def _is_folder(path: str) -> bool:
-    try:
-        return stat.S_ISDIR(os.lstat(path).st_mode)
-    except OSError:
-        return False

@@ -163,6 +163,7 @@ class OpenWorkspace:
             notes.append("The agent removed its own workspace, with what it committed there.")
             own.make_again()
             return False
+        own.quieten()
         git_folder = os.path.join(own.workspace.folder, ".git")
         end = settlement.end_of(own.git, git_folder, going, notes)
         own.seal(notes)
@@ -260,6 +261,7 @@ def recover(
     same = go_on is not None and going.branch == record.continued(go_on.branch, go_on.base)
     if own is not None and record.ready and same:
         notes: list[str] = []
+        own.quieten()
         settlement.end_of(own.git, os.path.join(own.workspace.folder, ".git"), going, notes)
         own.seal(notes)
         left.go_on()

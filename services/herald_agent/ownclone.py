@@ -51,6 +51,10 @@ class OwnClone(NamedTuple):
             lambda: modulefolders.bring(self.git, self.making.base, notes),
         )
 
+    def quieten(self) -> None:
+        """Before git is asked about what a run left. Raises Failed, OSError."""
+        gitfolder.quieten(self.git, self.workspace, is_sha256=self.store.is_sha256())
+
     def make(self, notes: list[str]) -> None:
         """Make what is missing of it. Raises Failed, OSError."""
         if not self.is_there():

@@ -21,6 +21,72 @@ def subjects(place: Place, branch: str) -> list[str]:
     return git(place.tree, "log", "--format=%s", branch).split("\n")
 
 
+@pytest.mark.parametrize(
+    "pipe", ["sub/.gitignore", "sub/.gitattributes", ".git/index", ".git/HEAD", ".git/info/exclude", ".git/packed-refs"]
+)
+def test_a_pipe_where_git_reads_a_file_holds_nothing_up(place: Place, pipe: str) -> None:
+    files = place.run(f"shell {ONE}; mkdir sub; rm -f {pipe}; mkfifo {pipe}; echo w > sub/work")
+    assert files.end["outcome"] == "ok", files.end
+    assert committed(place, files.end["branch"]) == ["README.md", "a", "sub/work"]
+
+
+def test_a_configuration_that_git_cannot_read_costs_no_commit_and_no_branch(place: Place) -> None:
+    files = place.run(f"shell {ONE}; git branch agent/pounce-other; echo '[x' >> .git/config")
+    assert (files.end["message"], subjects(place, files.end["branch"])) == ("", ["One", "Begin"])
+    assert "agent/pounce-other" in place.branches()
+
+
+def test_no_filter_of_the_run_is_called_after_it(place: Place, tmp_path: Path) -> None:
+    witness = tmp_path / "witness"
+    command = f"git config filter.z.smudge 'touch {witness}; cat'; echo '* filter=z' > .git/info/attributes"
+    files = place.run(f"shell git checkout -qb other; echo x >> README.md; git commit -qam Other; {command}")
+    assert files.end["outcome"] == "ok"
+    assert not witness.exists()
+
+
+@pytest.mark.parametrize("making", ["ln -s /tmp .git.new", "echo x > .git.new", "ln -s gone .git.new"])
+def test_what_lies_where_the_new_git_folder_is_made_goes(place: Place, making: str) -> None:
+    files = place.run(f"shell {ONE}; {making}")
+    assert (files.end["outcome"], subjects(place, files.end["branch"])) == ("ok", ["One", "Begin"])
+    assert not (place.workspace / ".git").is_symlink()
+    assert not os.path.lexists(place.workspace / ".git.new")
+
+
+def test_branches_beyond_count_do_not_push_the_runs_own_out(place: Place) -> None:
+    many = 'for i in $(seq 2100); do echo "$(git rev-parse HEAD) refs/heads/a/$i"; done > .git/packed-refs'
+    files = place.run(f"shell {ONE}; {many}")
+    assert subjects(place, files.end["branch"]) == ["One", "Begin"]
+
+
+def test_a_full_disk_while_branches_are_taken_loses_none(place: Place, tmp_path: Path) -> None:
+    full, programs = tmp_path / "full", tmp_path / "programs"
+    programs.mkdir()
+    real = shutil.which("git")
+    says_full = f"[ -e {full} ] && echo 'fatal: write error: No space left on device' >&2 && exit 128"
+    (programs / "git").write_text(
+        f'#!/bin/sh\ncase "$*" in *"pack-objects --revs --stdout"*) {says_full};; esac\nexec {real} "$@"\n'
+    )
+    (programs / "git").chmod(0o755)
+    place.environment["PATH"] = f"{programs}:{place.environment['PATH']}"
+    files = place.run(f"shell {ONE}; git branch agent/pounce-other; echo b > b; touch {full}")
+    assert files.end["outcome"] == "failed"
+    assert "No space left" in files.end["message"]
+    assert "No space left" in place.run("say hi").end["message"]
+    full.unlink()
+    assert place.run("say hi").end["outcome"] == "ok"
+    assert subjects(place, "agent/pounce-1") == ["A title", "One", "Begin"]
+    assert "agent/pounce-other" in place.branches()
+
+
+def test_large_files_survive_a_kill_while_git_folders_are_exchanged(place: Place) -> None:
+    place.run("shell mkdir -p .git/lfs/objects; echo data > .git/lfs/objects/x")
+    for other in (".git.new", ".git.old"):
+        (place.workspace / other).mkdir()
+        (place.workspace / ".git/lfs").rename(place.workspace / other / "lfs")
+        assert place.run("say hi").end["outcome"] == "ok"
+        assert (place.workspace / ".git/lfs/objects/x").read_text() == "data\n"
+
+
 def test_what_a_home_says_to_git_does_not_decide_what_is_taken(place: Place) -> None:
     settings = "echo '*' > ignore; echo '* text eol=crlf' > attributes"
     place.run(f"shell mkdir -p ~/.config/git; cd ~/.config/git; {settings}")
