@@ -7,6 +7,7 @@ from typing import NamedTuple
 from herald import durable
 from herald.errors import Failed
 from herald_agent import gitfolder, modulefolders, submodule_checkout, tree
+from herald_agent.disarming import is_folder
 from herald_agent.git import Git
 from herald_agent.gitfolder import Upstream
 from herald_agent.record import Record
@@ -33,13 +34,13 @@ class OwnClone(NamedTuple):
         return made and bool(self.git.inside(lambda: gitfolder.is_there(self.workspace)))
 
     def is_gone(self) -> bool:
-        """Whether somebody removed it, or everything in it."""
-        return not os.path.isdir(self.workspace.folder) or not os.listdir(self.workspace.folder)
+        """Whether somebody removed it, or everything in it, or put something else in its place."""
+        return not is_folder(self.workspace.folder) or not os.listdir(self.workspace.folder)
 
     def make_again(self) -> None:
         """Begin anew with an empty one. Raises Failed, OSError."""
         durable.with_no_trace(self.record.index)
-        os.makedirs(self.workspace.folder, 0o700, exist_ok=True)
+        make_folder(self.workspace)
         self.seal([])
 
     def seal(self, notes: list[str]) -> None:
@@ -58,7 +59,7 @@ class OwnClone(NamedTuple):
     def make(self, notes: list[str]) -> None:
         """Make what is missing of it. Raises Failed, OSError."""
         if not self.is_there():
-            os.makedirs(self.workspace.folder, 0o700, exist_ok=True)
+            make_folder(self.workspace)
             self.seal(notes)
 
     def check_out(self, commit: str, branch: str, notes: list[str] | None = None) -> list[str]:
@@ -117,6 +118,13 @@ class OwnClone(NamedTuple):
         self.git.inside(lambda: durable.with_no_trace(self._index))
         self.git("read-tree", "--reset", commit, deadline=_LONG)
         self.git.attempt("update-index", "-q", "--refresh", deadline=_LONG)
+
+
+def make_folder(workspace: Workspace) -> None:
+    """Make the folder of an own workspace; a link or a file in its place goes, what a link leads to stays."""
+    if os.path.lexists(workspace.folder) and not is_folder(workspace.folder):
+        os.unlink(workspace.folder)
+    os.makedirs(workspace.folder, 0o700, exist_ok=True)
 
 
 def set_aside(workspace: Workspace, record: Record) -> str:

@@ -184,3 +184,22 @@ def test_what_a_person_edits_after_a_checkout_was_cut_off_is_put_aside_and_said(
     assert "git stash` there: README.md" in said
     assert git(place.clone, "show", "stash@{0}:README.md") == "A person's work"
     assert git(place.clone, "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("made", ["ln -s {victim} pounce", "echo x > pounce"])
+def test_what_a_run_puts_in_the_place_of_its_workspace_is_not_taken_for_it(
+    place: Place, tmp_path: Path, made: str
+) -> None:
+    victim = tmp_path / "victim"
+    git(tmp_path, "init", "--quiet", str(victim))
+    (victim / "file").write_text("theirs")
+    git(victim, "add", "file")
+    git(victim, "commit", "--quiet", "-m", "Theirs")
+    before = (victim / ".git/config").read_bytes(), git(victim, "rev-parse", "HEAD")
+    files = place.run(f"shell cd ..; rm -rf pounce; {made.format(victim=victim)}")
+    assert files.end["message"] == "The agent removed its own workspace, with what it committed there."
+    assert place.run("say hi").end["outcome"] == "ok"
+    assert ((victim / ".git/config").read_bytes(), git(victim, "rev-parse", "HEAD")) == before
+    assert (victim / "file").read_text() == "theirs"
+    assert place.workspace.is_dir()
+    assert not place.workspace.is_symlink()
