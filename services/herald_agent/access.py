@@ -10,7 +10,7 @@ from herald_agent.environment import git_environment
 from herald_agent.git import Git
 from herald_agent.gitfolder import Upstream
 from herald_agent.inside import Unusable
-from herald_agent.ownclone import OwnClone
+from herald_agent.ownclone import OwnClone, make_folder
 from herald_agent.record import Record
 from herald_agent.repository import Repository, open_own, open_repository
 from herald_agent.stop import StopSignal
@@ -34,10 +34,12 @@ class Access(NamedTuple):
         """Its repository; an own one is made if it is not there. Raises Unusable, Failed, OSError."""
         if self.own is None:
             return open_repository(self.workspace.project, self.git)
-        is_new = not self.own.is_there()
+        if not self.own.is_there():
+            self.record.set_taking_over()
         repository = open_own(self.own, notes)
-        if is_new:
+        if self.record.taking_over:
             take_over(self.settings, self.own, notes)
+            self.record.set_taken_over()
         return repository
 
     def repository_if_there(self) -> Repository | None:
@@ -59,7 +61,7 @@ def access(
     """Raises OSError as `confinement.confine` does."""
     if workspace.own:
         os.makedirs(workspace.kept, 0o700, exist_ok=True)
-        os.makedirs(workspace.folder, 0o700, exist_ok=True)
+        make_folder(workspace)
     confinement = confine(settings, workspace, temporary, readable)
     git = Git(workspace.folder, git_environment(workspace), stop, confinement.enter, workspace.home)
     record = Record(workspace.name)

@@ -7,6 +7,7 @@ them (line endings, filters that do not give back what they got). Those are nobo
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from stat import S_ISDIR, S_ISLNK, S_ISREG
 from typing import BinaryIO, NamedTuple
 
 from herald_agent.git import Git, refused
@@ -45,6 +46,8 @@ class Changes(NamedTuple):
     staged: bool
     repositories: list[str]
     submodules: list[str]
+    strange: list[str]
+    """Neither files nor links, which no commit can hold."""
 
     def __bool__(self) -> bool:
         return bool(self.paths) or self.staged
@@ -62,19 +65,28 @@ def changes(git: Git, *, with_untracked: bool = True, before: Sequence[str] = ()
         for each in _understood(git.listed("status", *options, deadline=_LONG))
         if each.kind != "?" or not (each.path in files or each.path.startswith(folders))
     ]
-    doubtful = [each for each in named if each.kind == "M" and each.same_mode and not each.submodule]
+    there = [each.path for each in named if each.kind in ("M", "T") and not each.submodule and not each.repository]
+    numbers: list[int] = git.inside(lambda: _strange(git.folder, there)) if there else []
+    strange = [there[number] for number in numbers]
+    doubtful = [
+        each
+        for each in named
+        if each.kind == "M" and each.same_mode and not each.submodule and each.path not in strange
+    ]
     same = _as_written(git, [each for each in doubtful if each.mode not in _LINKS])
     submodules = [os.fsdecode(each.path) for each in named if each.submodule and each.kind == "M"]
     repositories = [
         os.fsdecode(each.path) for each in named if each.repository or (each.kind == "?" and each.path.endswith(b"/"))
     ]
+    left = {*same, *strange}
     paths = [
         each.path
         for each in named
-        if each.kind != "A" and each.path not in same and not each.path.endswith(b"/")
+        if each.kind != "A" and each.path not in left and not each.path.endswith(b"/")
         if not each.submodule and not each.repository
     ]
-    return Changes(paths, any(each.kind == "A" for each in named), repositories, submodules)
+    is_staged = any(each.kind == "A" for each in named)
+    return Changes(paths, is_staged, repositories, submodules, [os.fsdecode(path) for path in strange])
 
 
 def stage(git: Git, paths: list[bytes]) -> None:
@@ -121,6 +133,20 @@ def _as_written(git: Git, candidates: list[Change]) -> set[bytes]:
             same |= _compared(git, group)
             group, total = [], 0
     return same | _compared(git, group)
+
+
+def _strange(place: str, paths: list[bytes]) -> list[int]:
+    """In the child: which of the paths are neither files, links nor folders."""
+    modes = [_mode(os.path.join(os.fsencode(place), path)) for path in paths]
+    known = (S_ISREG, S_ISLNK, S_ISDIR)
+    return [n for n, mode in enumerate(modes) if mode and not any(is_it(mode) for is_it in known)]
+
+
+def _mode(path: bytes) -> int:
+    try:
+        return os.lstat(path).st_mode
+    except OSError:
+        return 0
 
 
 def _size(place: str, path: bytes) -> int:

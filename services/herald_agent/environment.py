@@ -86,7 +86,8 @@ def search_path() -> str:
 def git_environment(workspace: Workspace) -> dict[str, str]:
     """For Herald's own git calls in a workspace."""
     system = {"GIT_CONFIG_NOSYSTEM": "1"} if workspace.own else {}
-    return _shared_environment(workspace) | HERALDS_GIT | system
+    home = {} if _own_home() else {"XDG_CONFIG_HOME": "/nonexistent"}  # where git looks for ignore and attributes
+    return _shared_environment(workspace) | HERALDS_GIT | system | home
 
 
 def _shared_environment(workspace: Workspace) -> dict[str, str]:

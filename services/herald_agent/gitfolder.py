@@ -5,14 +5,13 @@ one. Everything else there (configuration, hooks, index, alternates, replacement
 """
 
 import os
-import shutil
-import stat
 from collections.abc import Callable
 from typing import NamedTuple
 
 from herald import journal
 from herald.errors import Failed
-from herald_agent import process
+from herald_agent import disarming, process
+from herald_agent.disarming import clear, is_folder
 from herald_agent.environment import LARGE_FILES
 from herald_agent.git import Git
 from herald_agent.locks import folder
@@ -65,11 +64,6 @@ class Making(NamedTuple):
     exclude: str
 
 
-def config_text(making: Making) -> str:
-    """The configuration of a new folder."""
-    return _CONFIG.format(version=int(making.is_sha256)) + (_SHA256 if making.is_sha256 else "")
-
-
 def is_there(workspace: Workspace) -> bool:
     """Whether the workspace has a `.git` folder; one that a kill left under another name is put back."""
     return is_there_in(workspace.folder)
@@ -79,9 +73,17 @@ def is_there_in(folder: str) -> bool:
     """The same for the folder."""
     place = os.path.join(folder, ".git")
     old = os.path.join(folder, _OLD)
-    if not os.path.lexists(place) and _is_folder(old):
+    if not os.path.lexists(place) and is_folder(old):
         os.rename(old, place)
-    return _is_folder(place)
+    return is_folder(place)
+
+
+def disarm(git: Git, config: str) -> None:
+    """Before anything is asked in a folder that a run wrote: git reads Herald's configuration, and waits for nothing.
+
+    Raises OSError, Failed.
+    """
+    git.inside(lambda: disarming.disarm(git.folder, config))
 
 
 def lay(git: Git, workspace: Workspace, upstream: Upstream, making: Making) -> Git:
@@ -116,7 +118,7 @@ def seal(
     """
     there = lay(git, workspace, upstream, making)
     if git.inside(lambda: is_there(workspace)):
-        bring(git, there, heads_of(git), tips, notes)
+        bring(git, there, heads_of(git, first=workspace.project.branch_prefix), tips, notes)
         bring_modules()
     git.inside(lambda: _exchange(workspace.folder))
     git.inside(lambda: _remove(os.path.join(workspace.folder, _OLD)))
@@ -125,12 +127,12 @@ def seal(
 def _lay(place: str, making: Making) -> None:
     _finish(place)
     new = os.path.join(place, _NEW)
-    shutil.rmtree(new, ignore_errors=True)
+    clear(new)
     for each in ("objects/pack", "objects/info", "refs/heads", "info"):
         os.makedirs(os.path.join(new, each), 0o700)
     files = {
         "HEAD": "ref: refs/heads/none\n",
-        "config": config_text(making),
+        "config": config_text(is_sha256=making.is_sha256),
         "objects/info/alternates": f"{making.objects}\n",
         "info/exclude": f"/{_NEW}\n/{_OLD}\n{making.exclude}",
     }
@@ -139,15 +141,23 @@ def _lay(place: str, making: Making) -> None:
             file.write(text)
 
 
-def heads_of(git: Git, prefix: str = "") -> dict[str, str]:
-    """The branches that a folder names, those that begin with a prefix. What git there says is no more than a claim."""
+def config_text(*, is_sha256: bool) -> str:
+    """The configuration of an own workspace."""
+    return _CONFIG.format(version=int(is_sha256)) + (_SHA256 if is_sha256 else "")
+
+
+def heads_of(git: Git, prefix: str = "", first: str = "") -> dict[str, str]:
+    """The branches that a folder names, those that begin with a prefix; those that begin with `first` are there
+    however many others there are. What git there says is no more than a claim."""
     output = git.attempt("for-each-ref", "--format=%(objectname) %(refname)", "refs/heads/", deadline=_LONG)
     found = {}
-    for line in output.out.decode("utf-8", "replace").splitlines()[:_MOST_BRANCHES]:
-        head, _, name = line.partition(" ")
-        branch = name.removeprefix("refs/heads/")
-        if check_hash(head) and check_branch(branch) and branch.startswith(prefix):
+    lines = output.out.decode("utf-8", "replace").splitlines()
+    pairs = ((head, name.removeprefix("refs/heads/")) for head, _, name in (line.partition(" ") for line in lines))
+    for head, branch in sorted(pairs, key=lambda pair: not (first and pair[1].startswith(first))):
+        if branch.startswith(prefix) and check_hash(head) and check_branch(branch):
             found[branch] = head
+        if len(found) == _MOST_BRANCHES:
+            break
     return found
 
 
@@ -162,7 +172,9 @@ def bring(old: Git, new: Git, heads: dict[str, str], tips: list[str], notes: lis
 
 def _take(old: Git, new: Git, heads: dict[str, str], tips: list[str]) -> bool:
     """Take branches with their objects; false when they are not whole there."""
-    missing = [head for head in heads.values() if new.commit_of(head) != head]
+    wanted_heads = list(heads.values())
+    found = new.commits_of(*wanted_heads)
+    missing = [head for head, there in zip(wanted_heads, found, strict=True) if head != there]
     excluded = "".join(f"^{tip}\n" for tip in tips)
     if missing and not carry(old, new, "".join(f"{head}\n" for head in missing) + excluded):
         return False
@@ -175,18 +187,32 @@ def _take(old: Git, new: Git, heads: dict[str, str], tips: list[str]) -> bool:
 
 
 def carry(old: Git, new: Git, wanted: str) -> bool:
-    """Pack objects in the old folder and index them in the new one, which finds out what they are."""
+    """Pack objects in the old folder and index them in the new one, which finds out what they are.
+
+    Raises Failed when the disk is full: what is not whole is left out, and nothing may pass for that.
+    """
     path = os.path.join(folder("tmp"), f"sealing-{os.getpid()}")
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         os.unlink(path)
         packed = old.attempt("pack-objects", "--revs", "--stdout", "-q", given=wanted, stdout=fd, deadline=_LONG)
+        _demand_room(packed)
         if packed.code != 0:
             return False
         os.lseek(fd, 0, os.SEEK_SET)
-        return new.attempt("index-pack", "--stdin", stdin=fd, deadline=_LONG).code == 0
+        indexed = new.attempt("index-pack", "--stdin", stdin=fd, deadline=_LONG)
+        _demand_room(indexed)
+        return indexed.code == 0
     finally:
         os.close(fd)
+
+
+def _demand_room(output: process.Output) -> None:
+    if output.code != 0 and any(words in output.err for words in (b"No space left", b"Disk quota")):
+        raise Failed(
+            "No space left on the disk for what the agent committed; nothing of it is lost: free some space, then send"
+            " the next message"
+        )
 
 
 def _exchange(place: str) -> None:
@@ -210,7 +236,7 @@ def _carry_over(place: str) -> None:
     """In the child: folders that stay go from the old to the new one, unless they are there."""
     for name in _CARRIED:
         source, target = os.path.join(place, _OLD, name), os.path.join(place, ".git", name)
-        if _is_folder(os.path.join(place, _OLD)) and _is_folder(source) and not os.path.lexists(target):
+        if is_folder(os.path.join(place, _OLD)) and is_folder(source) and not os.path.lexists(target):
             os.rename(source, target)
 
 
@@ -219,10 +245,3 @@ def _remove(path: str) -> None:
     process.remove_tree(path)
     if os.path.lexists(path):
         raise Failed(f"{path} cannot be removed")
-
-
-def _is_folder(path: str) -> bool:
-    try:
-        return stat.S_ISDIR(os.lstat(path).st_mode)
-    except OSError:
-        return False

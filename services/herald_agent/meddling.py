@@ -6,8 +6,10 @@ Sealing puts it back, whatever it is. What git, git-lfs, husky and Herald write 
 import os
 import re
 
+from herald.durable import read_limited
 from herald_agent.git import Git
 
+_LARGEST = 1 << 20
 _HOOK = 1 << 16
 """Bytes of a hook that are looked at."""
 
@@ -18,10 +20,13 @@ _PLACES = (("refs/replace", "replacements of objects"), ("refs/stash", "the stas
 
 def kinds(git: Git, written: str) -> list[str]:
     """The kinds of what was changed in an own workspace; `written` is the configuration as Herald wrote it."""
-    was = _settings(git, "-", given=written)
-    now = _settings(git, os.path.join(git.folder, ".git", "config"))
-    foreign = [each for each in now - was if not each.startswith(_ORDINARY) and not _HUSKY.match(each)]
-    found: list[str] = git.inside(lambda: _in(os.path.join(git.folder, ".git")))
+    place = os.path.join(git.folder, ".git")
+    found: list[str] = git.inside(lambda: _in(place))
+    text: str = git.inside(lambda: _text(os.path.join(place, "config")))
+    if text == written:
+        return found
+    foreign = _settings(git, text) - _settings(git, written)
+    foreign = {each for each in foreign if not each.startswith(_ORDINARY) and not _HUSKY.match(each)}
     return [*(["git's configuration"] if foreign else []), *found]
 
 
@@ -30,8 +35,18 @@ def sentence(found: list[str]) -> str:
     return f"The agent changed {' and '.join(found)} in the workspace; Herald restores that after each run."
 
 
-def _settings(git: Git, file: str, given: str = "") -> set[bytes]:
-    listed = git.attempt("config", "--file", file, "--no-includes", "--list", "-z", given=given)
+def _text(path: str) -> str:
+    """In the child: a configuration, empty where there is no such file."""
+    try:
+        return read_limited(path, _LARGEST).decode("utf-8", "replace")
+    except (OSError, ValueError):
+        return ""
+
+
+def _settings(git: Git, text: str) -> set[bytes]:
+    """What a configuration says, as data: git reads no other one."""
+    nowhere = git.with_variables(GIT_DIR=os.devnull)
+    listed = nowhere.attempt("config", "--file", "-", "--no-includes", "--list", "-z", given=text)
     return {entry for entry in listed.out.split(b"\0") if entry} if listed.code == 0 else set()
 
 

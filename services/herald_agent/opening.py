@@ -71,7 +71,7 @@ class OpenWorkspace:
             copies.copy_files(own, self.notes)
             copies.name_what_is_left_behind(own, self.notes)
             strangers = tree.untracked(own.git)
-            own.exclude(tree.patterns_of(strangers))
+            own.exclude(tree.patterns_of(tree.untracked_files(own.git) if strangers else []))
             self._tell_of_strangers(strangers)
             if largefiles.fill(own.git):
                 own.save_index()
@@ -85,7 +85,7 @@ class OpenWorkspace:
             self._switch("checkout", "--quiet", "--no-overwrite-ignore", *made)
             self._record.hidden = submodules_in_place.bring(git, self.notes)
             self._record.submodules = submodules.standings(git)
-            self._record.before = [os.fsdecode(path) for path in tree.untracked(git)]
+            self._record.before = [os.fsdecode(path) for path in tree.untracked_files(git)]
             self._record.write()
             submodules_in_place.hide(git, self._record.hidden, hidden=True)
             if self._workspace.project.lfs_get != ("none",):
@@ -173,6 +173,7 @@ class OpenWorkspace:
             notes.append("The agent removed its own workspace, with what it committed there.")
             own.make_again()
             return False
+        own.quieten(notes)
         git_folder = os.path.join(own.workspace.folder, ".git")
         end = settlement.end_of(own.git, git_folder, going, notes)
         own.seal(notes)
@@ -202,7 +203,8 @@ class OpenWorkspace:
 
 def open_workspace(workspace: Workspace, repository: Repository, record: Record, wanted: Wanted) -> OpenWorkspace:
     """Open a workspace for a run. Raises Unusable, Incomplete, Failed."""
-    opened = recover(workspace, repository, record, go_on=wanted)
+    aside: list[str] = []
+    opened = recover(workspace, repository, record, go_on=wanted, aside=aside)
     if opened is not None:
         return opened
     if repository.own is None:
@@ -210,6 +212,7 @@ def open_workspace(workspace: Workspace, repository: Repository, record: Record,
     going, go_on = _plan(workspace, repository, record, wanted)
     record.begin(going, ready=go_on)
     opened = OpenWorkspace(repository, workspace, record, going)
+    opened.notes.extend(aside)
     try:
         if go_on:
             opened.go_on()
@@ -246,9 +249,13 @@ def _give_up(workspace: Workspace, repository: Repository, record: Record, error
 
 
 def recover(
-    workspace: Workspace, repository: Repository, record: Record, go_on: Wanted | None = None
+    workspace: Workspace,
+    repository: Repository,
+    record: Record,
+    go_on: Wanted | None = None,
+    aside: list[str] | None = None,
 ) -> OpenWorkspace | None:
-    """Put right what a run that was killed left behind.
+    """Put right what a run that was killed left behind; `aside` gets what there is to say about a person's edits.
 
     Where the same run, asked for by its branch and base, goes on, the tree stays as it is, and is returned open.
     """
@@ -264,6 +271,7 @@ def recover(
     same = go_on is not None and going.branch == record.continued(go_on.branch, go_on.base)
     if own is not None and record.ready and same:
         notes: list[str] = []
+        own.quieten(notes)
         settlement.end_of(own.git, os.path.join(own.workspace.folder, ".git"), going, notes)
         own.seal(notes)
         left.go_on()
@@ -271,9 +279,11 @@ def recover(
     try:
         closed = left.close()
     except (Failed, OSError) as error:
-        if own is None:
+        if own is None or is_no_fault_of_it(error):
             raise
         _give_up(workspace, repository, record, error)
+    if aside is not None and own is None:
+        aside.extend(closed.aside)
     journal.notice(f"closed what a killed run left on {going.branch}: {closed.describe()}", project=workspace.name)
     return None
 

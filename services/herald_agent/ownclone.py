@@ -7,6 +7,7 @@ from typing import NamedTuple
 from herald import durable
 from herald.errors import Failed
 from herald_agent import gitfolder, meddling, modulefolders, submodule_checkout, tree
+from herald_agent.disarming import is_folder
 from herald_agent.git import Git
 from herald_agent.gitfolder import Upstream
 from herald_agent.record import Record
@@ -33,37 +34,40 @@ class OwnClone(NamedTuple):
         return made and bool(self.git.inside(lambda: gitfolder.is_there(self.workspace)))
 
     def is_gone(self) -> bool:
-        """Whether somebody removed it, or everything in it."""
-        return not os.path.isdir(self.workspace.folder) or not os.listdir(self.workspace.folder)
+        """Whether somebody removed it, or everything in it, or put something else in its place."""
+        return not is_folder(self.workspace.folder) or not os.listdir(self.workspace.folder)
 
     def make_again(self) -> None:
         """Begin anew with an empty one. Raises Failed, OSError."""
         durable.with_no_trace(self.record.index)
-        os.makedirs(self.workspace.folder, 0o700, exist_ok=True)
+        make_folder(self.workspace)
         self.seal([])
 
     def seal(self, notes: list[str]) -> None:
         """Make its `.git` anew with the branches that it has. Raises Failed, OSError."""
         exclude = self.record.excluded
         sealed = gitfolder.Making(self.store.objects, is_sha256=self.store.is_sha256(), exclude=exclude)
-        self._tell_of_meddling(gitfolder.config_text(sealed), notes)
         gitfolder.seal(
             *(self.git, self.workspace, self.store.tips(), self.upstream, sealed, notes),
             lambda: modulefolders.bring(self.git, self.making.base, notes),
         )
 
-    def _tell_of_meddling(self, written: str, notes: list[str]) -> None:
-        """Once for each kind."""
-        if self.is_there():
-            found = [kind for kind in meddling.kinds(self.git, written) if kind not in self.record.told]
-            if found:
-                notes.append(meddling.sentence(found))
-                self.record.told += found
+    def quieten(self, notes: list[str]) -> None:
+        """Before git is asked about what a run left. Raises Failed, OSError."""
+        found = [kind for kind in meddling.kinds(self.git, self._config) if kind not in self.record.told]
+        if found:
+            notes.append(meddling.sentence(found))
+            self.record.told += found
+        gitfolder.disarm(self.git, self._config)
+
+    @property
+    def _config(self) -> str:
+        return gitfolder.config_text(is_sha256=self.store.is_sha256())
 
     def make(self, notes: list[str]) -> None:
         """Make what is missing of it. Raises Failed, OSError."""
         if not self.is_there():
-            os.makedirs(self.workspace.folder, 0o700, exist_ok=True)
+            make_folder(self.workspace)
             self.seal(notes)
 
     def check_out(self, commit: str, branch: str, notes: list[str] | None = None) -> list[str]:
@@ -122,6 +126,13 @@ class OwnClone(NamedTuple):
         self.git.inside(lambda: durable.with_no_trace(self._index))
         self.git("read-tree", "--reset", commit, deadline=_LONG)
         self.git.attempt("update-index", "-q", "--refresh", deadline=_LONG)
+
+
+def make_folder(workspace: Workspace) -> None:
+    """Make the folder of an own workspace; a link or a file in its place goes, what a link leads to stays."""
+    if os.path.lexists(workspace.folder) and not is_folder(workspace.folder):
+        os.unlink(workspace.folder)
+    os.makedirs(workspace.folder, 0o700, exist_ok=True)
 
 
 def set_aside(workspace: Workspace, record: Record) -> str:

@@ -217,8 +217,12 @@ def remove_tree(path: str) -> None:
     if not os.path.lexists(path):
         return
     environment = {"PATH": os.environ.get("PATH") or os.defpath}
+    remove = ["rm", "-rf", "--one-file-system", "--", path]
+    unlock = ["find", path, "-xdev", "-type", "d", "!", "-perm", "-u+rwx", "-exec", "chmod", "u+rwx", "{}", ";"]
     try:
-        run(["rm", "-rf", "--one-file-system", "--", path], environment, "/", deadline=_LONGEST_REMOVAL)
+        if run(remove, environment, "/", deadline=_LONGEST_REMOVAL).code:  # folders that their owner may not change
+            run(unlock, environment, "/", deadline=_LONGEST_REMOVAL)
+            run(remove, environment, "/", deadline=_LONGEST_REMOVAL)
     except (OSError, TimedOut) as error:
         journal.warning(f"{path} could not be removed: {error!r}")
 

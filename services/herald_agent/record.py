@@ -2,8 +2,9 @@
 
 One file for each workspace, `checkouts/NAME.json`: the run that is going, the branches of runs that did not end well,
 which a further attempt continues, and changes that were left uncommitted. Beside it `NAME.ready` exists from the end
-of the checkout until everything was taken: without it, what lies in the workspace is nobody's work. `NAME.index` is
-the index as of Herald's last look at an own workspace. Written under the workspace lock.
+of the checkout until everything was taken: without it, what lies in the workspace is nobody's work. `NAME.taking`
+exists until a new workspace has taken over what versions before had. `NAME.index` is the index as of Herald's last look
+at an own workspace. Written under the workspace lock.
 """
 
 import json
@@ -50,6 +51,7 @@ class Record:
         records = folder("checkouts")
         self._path = os.path.join(records, f"{workspace}.json")
         self._ready = os.path.join(records, f"{workspace}.ready")
+        self._taking = os.path.join(records, f"{workspace}.taking")
         self.index = os.path.join(records, f"{workspace}.index")
         self.going: Going | None = None
         self.uncommitted: Uncommitted | None = None
@@ -121,6 +123,20 @@ class Record:
     def set_unready(self) -> None:
         """Note that everything was taken out of the workspace: nobody's work is lost with it."""
         durable.with_no_trace(self._ready)
+
+    @property
+    def taking_over(self) -> bool:
+        """Whether the workspace is being made, and has not taken over yet what was there before it."""
+        return os.path.exists(self._taking)
+
+    def set_taking_over(self) -> None:
+        """Note that the workspace is made now."""
+        with open(self._taking, "wb"):
+            pass
+
+    def set_taken_over(self) -> None:
+        """Note that nothing is left to take over."""
+        durable.with_no_trace(self._taking)
 
     def end(self) -> None:
         """Note that the workspace is at rest again."""

@@ -1,9 +1,10 @@
 """Survey, Reset, Stash: what lies in a workspace, and how it is cleared from chat."""
 
+import contextlib
 import os
 from typing import Any
 
-from herald import journal, snapshot
+from herald import durable, journal, snapshot
 from herald_agent import locks, process
 from herald_agent.access import Access, access
 from herald_agent.changes import changes
@@ -52,6 +53,8 @@ def reset(parameters: dict[str, Any]) -> dict[str, Any]:
     else:
         gone = f"{workspace.folder}.gone"
         process.remove_tree(gone)
+        if os.path.lexists(gone):
+            durable.set_aside(gone)
         if os.path.lexists(workspace.folder):
             os.rename(workspace.folder, gone)
         reached.record.clear()
@@ -98,13 +101,14 @@ def _clean(repository: Repository, reached: Access) -> None:
 def _measured(place: str) -> tuple[int, int]:
     """In the child: bytes on the disk, and files."""
     size = files = 0
-    for folder, _, names in os.walk(place):
-        for name in names:
-            try:
-                size += os.lstat(os.path.join(folder, name)).st_blocks * 512
-            except OSError:
-                continue
-            files += 1
-        if files > _MOST_FILES:
-            break
+    folders = [place]
+    while folders and files <= _MOST_FILES:
+        with contextlib.suppress(OSError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                    continue
+                with contextlib.suppress(OSError):
+                    size += entry.stat(follow_symlinks=False).st_blocks * 512
+                    files += 1
     return size, files

@@ -11,6 +11,7 @@ from herald_agent.changes import Changes, changes, stage
 from herald_agent.git import Git, refused
 from herald_agent.record import Going, Record, Uncommitted
 from herald_agent.repository import end_unfinished
+from herald_agent.tree import unlike
 
 _LONG = 300.0
 """Seconds for what grows with the size of the workspace."""
@@ -19,6 +20,7 @@ _LOCK_PATIENCE = 1.0
 """Seconds in which a living git command has done with a lock file."""
 
 _SUBJECT = 200
+_EDITED = "Edited in"
 _NAMED = 5
 
 
@@ -30,6 +32,11 @@ class Left(NamedTuple):
     commits: int
     uncommitted: bool
     notes: tuple[str, ...]
+
+    @property
+    def aside(self) -> list[str]:
+        """What is said of edits that a person made after a kill."""
+        return [note for note in self.notes if note.startswith(_EDITED)]
 
     def describe(self) -> str:
         """One line for the journal."""
@@ -98,17 +105,33 @@ def name_what_is_left_out(found: Changes, notes: list[str]) -> None:
     """Say what of the changes cannot be taken."""
     if found.repositories:
         notes.append(f"Not taken, because they are repositories of their own: {_some(found.repositories)}.")
+    if found.strange:
+        notes.append(f"Not taken, because they are neither files nor links: {_some(found.strange)}.")
 
 
 def put_back(git: Git, going: Going, notes: list[str], *, cut_off: bool) -> None:
     """Check out in a person's folder what was checked out there; `cut_off`: a checkout has to be completed first."""
     if cut_off:
+        _put_aside(git, going, notes)
         git.attempt("checkout", "--quiet", "--force", "--detach", going.base, deadline=_LONG)
     if git.branch() != going.back:
         output = git.attempt("checkout", "--quiet", "--no-guess", going.back, "--", deadline=_LONG)
         if output.code != 0:
             reason = refused("checkout", output).message
             notes.append(f"The checkout of {going.back} in {going.folder} could not be put back: {reason}.")
+
+
+def _put_aside(git: Git, going: Going, notes: list[str]) -> None:
+    """Keep in the stash what is neither as it was nor as the checkout that was cut off writes it: somebody's work."""
+    found = [os.fsdecode(path) for path in changes(git, with_untracked=False).paths]
+    there: list[str] = git.inside(lambda: [path for path in found if os.path.isfile(os.path.join(git.folder, path))])
+    edited = unlike(git, going.base, there)
+    made = git.attempt("stash", "create", "Before a checkout that was cut off was completed") if edited else None
+    if made is None or made.code != 0 or not made.out.strip():
+        return
+    message = "Put aside by Herald: edited after a checkout that was cut off"
+    git("stash", "store", "--quiet", "--message", message, made.out.decode().strip())
+    notes.append(f"{_EDITED} {going.folder} after a run was killed, and now in `git stash` there: {_some(edited)}.")
 
 
 def result(git: Git, going: Going, notes: list[str], *, uncommitted: bool) -> Left:

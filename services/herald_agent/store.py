@@ -63,6 +63,7 @@ class Store:
                 self._import(pack)
             git = self.git
             if git.commit_of(base) != base:
+                self._set_aside_if_damaged()
                 raise Incomplete(f"the commit {base[:12]} is not in the store of {self.project}")
             git("update-ref", BASE, base)
             self._tidy(git)
@@ -102,6 +103,8 @@ class Store:
             except (OSError, ValueError):
                 pass
             self.set_aside("it has another format")
+        elif os.path.lexists(self.path):
+            self.set_aside("it is incomplete")
         making = f"{self.path}.new"
         process.remove_tree(making)
         for each in ("objects/pack", "objects/info", "refs/heads", "info"):
@@ -126,7 +129,20 @@ class Store:
             return
         if b"No space left on device" in output.err:
             raise Failed("the disk of the agents' state is full; free some space, then send the task again")
+        self._set_aside_if_damaged()
         raise Incomplete(f"what came from the worker could not be taken: {refused('index-pack', output).message}")
+
+    def _set_aside_if_damaged(self) -> None:
+        """A pack that is the same as a damaged one would not replace it."""
+        git = self.git
+        if git.attempt("show-ref", "--quiet", "--verify", BASE).code and not self._has_packs():
+            return
+        whole = git.attempt("rev-list", "--objects", "--quiet", BASE, deadline=_LONG)
+        if whole.code:
+            self.set_aside(f"its history is not whole: {refused('rev-list', whole).message}")
+
+    def _has_packs(self) -> bool:
+        return any(name.endswith(".pack") for name in os.listdir(os.path.join(self.objects, "pack")))
 
     def _tidy(self, git: Git) -> None:
         """Join small packs once there are many; drops nothing, so that runs may read meanwhile."""

@@ -42,9 +42,10 @@ class Entry(NamedTuple):
 
 
 class InTheWay(NamedTuple):
-    """What lies where files are to be written."""
+    """What lies where files are to be written. `strange`: neither files nor folders, and not to be opened."""
 
     others: list[str]
+    strange: list[str]
     folders: list[str]
     parents: list[str]
 
@@ -67,6 +68,16 @@ def bring(git: Git, ground: Ground, commit: str, branch: str) -> list[str]:
 def untracked(git: Git) -> list[bytes]:
     """Files that are neither tracked nor ignored; a folder of such files alone is one entry with a slash at its end."""
     return git.listed("ls-files", "-z", "--others", "--exclude-standard", "--directory", "--no-empty-directory")
+
+
+def untracked_files(git: Git) -> list[bytes]:
+    """The same file by file, so that what is added to such a folder is told from it; where there are very many of
+    them, as `untracked` has them."""
+    found = untracked(git)
+    if not any(path.endswith(b"/") for path in found):
+        return found
+    files = git.listed("ls-files", "-z", "--others", "--exclude-standard")
+    return files if len(files) <= _MOST_PATTERNS else found
 
 
 def patterns_of(paths: Iterable[bytes]) -> bytes:
@@ -98,7 +109,7 @@ def _clear(git: Git, ground: Ground, commit: str) -> list[str]:
     if named:
         asked = ("--literal-pathspecs", "ls-files", "-z", "--", *named[:_MOST_PATTERNS])
         tracked = {os.fsdecode(path) for path in git.listed(*asked)}
-    others = _unlike(git, commit, found.others)
+    others = [*found.strange, *unlike(git, commit, found.others)]
     kept = os.path.join(ground.kept, time.strftime("%Y%m%d-%H%M%S", time.gmtime()))
     moved: list[str] = git.inside(lambda: _move(ground.folder, kept, [*others, *found.parents], found.folders, tracked))
     return moved
@@ -115,7 +126,7 @@ def _entries(fields: list[bytes]) -> list[Entry]:
     return found
 
 
-def _unlike(git: Git, commit: str, paths: list[str]) -> list[str]:
+def unlike(git: Git, commit: str, paths: list[str]) -> list[str]:
     """Those whose content is not what the commit has there anyway."""
     if not paths or len(paths) > _MOST_PATTERNS or any("\n" in path for path in paths):
         return paths
@@ -131,7 +142,10 @@ def _unlike(git: Git, commit: str, paths: list[str]) -> list[str]:
 
 def _look(place: str, paths: list[str]) -> InTheWay:
     """In the child: which of the places are taken, by what."""
-    others, folders, parents = [], [], set()
+    others: list[str] = []
+    strange: list[str] = []
+    folders: list[str] = []
+    parents: set[str] = set()
     seen: dict[str, bool] = {}
     for path in paths:
         parts = path.split("/")
@@ -151,8 +165,8 @@ def _look(place: str, paths: list[str]) -> InTheWay:
         if stat.S_ISDIR(mode):
             folders.append(path)
         elif mode:
-            others.append(path)
-    return InTheWay(others, folders, sorted(parents))
+            (others if stat.S_ISREG(mode) else strange).append(path)
+    return InTheWay(others, strange, folders, sorted(parents))
 
 
 def _mode(path: str) -> int:

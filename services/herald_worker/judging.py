@@ -9,6 +9,7 @@ import glob
 import itertools
 import os
 import shutil
+from collections import Counter
 from collections.abc import Awaitable, Iterable
 from typing import NamedTuple, Protocol
 
@@ -114,7 +115,10 @@ class Judge:
             return
         with contextlib.suppress(TooMuch):  # then nothing counts as inherited
             self._of_base = await self._entries(self._base)
-            self._new = [await self._entries(commit) for commit in commits]
+            new: set[tuple[str, str, str]] = set()
+            for commit in commits:  # together they are hardly more than one, each by itself a whole tree
+                new |= await self._entries(commit)
+            self._new = [new]
 
     async def _entries(self, commit: str) -> set[tuple[str, str, str]]:
         """Mode, hash and path of everything in a commit's tree, and of the tree itself; empty if git can't read it."""
@@ -170,17 +174,21 @@ def remarks(found: Iterable[Finding]) -> list[str]:
 
 
 def _parsed(tree: bytes, width: int) -> Iterable[Entry]:
-    while tree:
-        mode, _, rest = tree.partition(b" ")
-        name, _, rest = rest.partition(b"\0")
-        yield Entry(mode.decode(errors="replace"), name, rest[:width])
-        tree = rest[width:]
+    start = 0
+    while start < len(tree):
+        blank = tree.find(b" ", start)
+        end = tree.find(b"\0", blank)
+        if blank < 0 or end < 0:
+            yield Entry(tree[start:].decode(errors="replace"), b"", b"")
+            return
+        yield Entry(tree[start:blank].decode(errors="replace"), tree[blank + 1 : end], tree[end + 1 : end + 1 + width])
+        start = end + 1 + width
 
 
 def _is_orderly(entries: list[Entry], of_base: set[bytes]) -> bool:
     """Whether entries that are the agent's own neither repeat a name nor stand in the wrong place."""
     names = [each.name for each in entries]
-    doubled = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set()
+    doubled = {name for name, count in Counter(names).items() if count > 1}
     if any(each.name in doubled and each.raw not in of_base for each in entries):
         return False
     return all(

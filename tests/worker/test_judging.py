@@ -1,12 +1,14 @@
 """What an agent made is judged strictly; what it only inherited from its base is not held against it."""
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from herald.errors import Conflict
+from herald_worker import judging
 from herald_worker.mirror import Mirror
 from tests.support import blemishes, repositories
 from tests.support.blemishes import Store
@@ -190,3 +192,13 @@ def test_what_was_discarded_leaves_no_remark(bench: Bench) -> None:
     bench.mirror("discard", head)
 
     assert not list(remarks.iterdir())
+
+
+def test_a_wide_tree_with_a_name_twice_is_judged_without_holding_the_service_up() -> None:
+    numbers = [*range(40_000), 39_999]
+    tree = b"".join(b"100644 f%06d\0" % number + b"x" * 20 for number in numbers)
+    began = time.monotonic()
+    entries = list(judging._parsed(tree, 20))
+    assert not judging._is_orderly(entries, set())
+    assert [each.name for each in entries] == [b"f%06d" % number for number in numbers]
+    assert time.monotonic() - began < 10
