@@ -260,3 +260,14 @@ def test_a_repository_with_sha256_works_in_an_own_workspace(place: Place) -> Non
     files = place.run("create b.txt: b")
     assert (files.end["outcome"], files.end["commits"], len(files.end["head"])) == ("ok", 1, 64)
     assert said(place.run("shell cat a.txt", branch="agent/pounce-1", base=files.end["head"]).text) == "a\n"
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o750, 0o775])
+def test_files_in_a_persons_folder_are_as_open_as_the_folder(place: Place, mode: int) -> None:
+    place.configure(workspace="path")
+    place.clone.chmod(mode)
+    files = place.run("shell echo changed > README.md; echo n > new.txt; chmod 600 README.md; stat -c %a new.txt")
+    place.call("Discard", branch=files.end["branch"], head=files.end["head"], base=place.base)
+    expected = mode & 0o666
+    assert said(files.text) == f"{expected:o}\n"
+    assert (place.clone / "README.md").stat().st_mode & 0o777 == expected
