@@ -65,9 +65,11 @@ def _as_open_as(folder: str, found: Confinement) -> Confinement:
 
 def _held_back(paths: tuple[str, ...]) -> Confinement:
     """All but these folders may be written: in try mode the agent works as a person, in a clone that is not theirs."""
-    if trial(lambda: namespace.close_to_writing(paths)):
-        return FREE
-    return Confinement("namespace", lambda: namespace.close_to_writing(paths))
+
+    def enter() -> None:
+        namespace.close_to_writing(paths, names.state_root())
+
+    return FREE if trial(enter) else Confinement("namespace", enter)
 
 
 def confine_to(settings: Snapshot, writable: tuple[str, ...] = (), readable: tuple[str, ...] = ()) -> Confinement:

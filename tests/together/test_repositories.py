@@ -197,7 +197,7 @@ class Course:
 
 def can_be_held() -> bool:
     """Whether this machine lets a program give up writing to a folder, as the try command's agents do."""
-    return trial(lambda: namespace.close_to_writing(("/proc/self/cwd",))) == 0
+    return trial(lambda: namespace.close_to_writing(("/proc/self/cwd",), "/nonexistent")) == 0
 
 
 TRAITS = {**HISTORIES, **CLONES}
@@ -232,3 +232,17 @@ def test_a_bare_repository_is_no_project_and_that_is_said_at_once(tmp_path: Path
         herald = site.start(ready=False)
         assert herald.wait_until_gone() == 3
         assert "is no git clone: give a clone made with `git clone URL`" in herald.stderr
+
+
+def test_the_state_may_lie_in_the_clone_itself(tmp_path: Path) -> None:
+    ground = Ground(tmp_path / "g")
+    ground.finish()
+    with Site(tmp_path) as site:
+        site.clone, site.remote = ground.clone, ground.remote
+        site.state = ground.clone / ".herald"
+        herald = site.start()
+        attempt = f"shell echo new > new.txt; touch {ground.clone}/evil; rm {ground.clone}/README.md; echo tried"
+        assert herald.ended(herald.enqueue(attempt)) == "done"
+        assert sorted(each.name for each in ground.clone.iterdir()) == [".git", ".gitignore", ".herald", "README.md"]
+        assert [each["commits"] for each in herald.proposals()] == [1]
+        herald.finish(None)
