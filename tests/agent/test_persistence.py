@@ -271,3 +271,13 @@ def test_files_in_a_persons_folder_are_as_open_as_the_folder(place: Place, mode:
     expected = mode & 0o666
     assert said(files.text) == f"{expected:o}\n"
     assert (place.clone / "README.md").stat().st_mode & 0o777 == expected
+
+
+@pytest.mark.parametrize("mode", ["own", "path"])
+def test_files_that_are_called_as_commits_confuse_nobody(place: Place, mode: str) -> None:
+    place.configure(workspace=mode)
+    base = with_base(place, {"HEAD": b"1\n", "main": b"2\n"})
+    files = place.run("shell touch $(git rev-parse HEAD); git add .; git commit -qm One; touch $(git rev-parse HEAD)")
+    assert (files.end["outcome"], files.end["commits"]) == ("ok", 2), files.end
+    made = git(place.tree, "rev-parse", f"{files.end['head']}~1")
+    assert sorted(committed(place, files.end["branch"])) == sorted([base, made])

@@ -156,6 +156,8 @@ def filter_that_is_not_idempotent(ground: Ground) -> None:
     ground.cloned()
     git(ground.clone, "config", "filter.grows.clean", "cat; echo more")
     git(ground.clone, "config", "filter.grows.smudge", "cat; echo more")
+    (ground.clone / "a.txt").unlink()
+    git(ground.clone, "checkout", "--quiet", "a.txt")
 
 
 def filter_that_is_missing(ground: Ground) -> None:

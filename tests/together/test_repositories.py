@@ -4,6 +4,7 @@ A trait that lets no run begin is refused with a sentence. Whatever happens, a r
 as it is, byte for byte, also if the agent tries otherwise; in a person's folder what is theirs stays.
 """
 
+import os
 import shlex
 import uuid
 from pathlib import Path
@@ -134,10 +135,10 @@ class Course:
 
     def discard(self) -> None:
         """A vote against it: tracked files are back, what is ignored stays."""
-        before = {each.name for each in self.tree.iterdir()}
+        before = set(os.listdir(self.tree))
         if self.mode == "own":
-            names = git(self.ground.seed, "ls-tree", "--name-only", "-z", self.ground.head).split("\0")
-            before = {".git", *filter(None, names)}
+            names = git_bytes(self.ground.seed, "ls-tree", "--name-only", "-z", self.ground.head).split(b"\0")
+            before = {".git", *filter(None, map(os.fsdecode, names))}
         changed = f"echo changed > README.md; echo x > new.txt; mkdir -p {IGNORED}; echo 42 > {IGNORED}/out"
         self.said(f"shell {changed}")
         card = next(each for each in self.herald.proposals() if each["state"] == "open")
@@ -145,7 +146,7 @@ class Course:
         self.herald.vote("reject")
         self.herald.idle()
         self.said(f"shell cat {IGNORED}/out > {IGNORED}/again")
-        assert {each.name for each in self.tree.iterdir()} == before | {IGNORED}
+        assert set(os.listdir(self.tree)) == before | {IGNORED}
         assert (self.tree / IGNORED / "again").read_text() == "42\n"
         assert card["branch"] not in git(self.tree, "for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads")
 
