@@ -13,9 +13,9 @@ from typing import Literal, NamedTuple
 
 from herald import claudecode, journal, names
 from herald.snapshot import Snapshot
-from herald_agent import landlock, namespace, privileges, process, standin
+from herald_agent import landlock, namespace, privileges, process, reach, standin
 from herald_agent.boundary import Boundary, draw, places_of
-from herald_agent.workspace import Workspace, folders_of_clone, store_path
+from herald_agent.workspace import Workspace, store_path
 
 Means = Literal["landlock", "namespace", "nothing"]
 
@@ -43,16 +43,33 @@ def confine(settings: Snapshot, workspace: Workspace, temporary: str = "", reada
     """
     writable = (*places_of(workspace), *([temporary] if temporary else []))
     store = (store_path(workspace.project.name),) if workspace.own else ()
-    if names.mode() == "try":
-        return _held_back((*folders_of_clone(workspace.project.path), *store)) if workspace.own else FREE
-    return confine_to(settings, writable, (*store, *([readable] if readable else [])))
+    if names.mode() == "try" and workspace.own:
+        return _held_back((*reach.of_clone(workspace.project.path), *store))
+    found = confine_to(settings, writable, (*store, *([readable] if readable else [])))
+    return found if workspace.own else _as_open_as(workspace.folder, found)
+
+
+def _as_open_as(folder: str, found: Confinement) -> Confinement:
+    """The same, with new files open to whom this folder is: a person's is not for the unit's mask to close."""
+    try:
+        mask = ~os.stat(folder).st_mode & 0o077
+    except OSError:  # it is not there
+        return found
+
+    def enter() -> None:
+        os.umask(mask)
+        found.enter()
+
+    return Confinement(found.means, enter)
 
 
 def _held_back(paths: tuple[str, ...]) -> Confinement:
     """All but these folders may be written: in try mode the agent works as a person, in a clone that is not theirs."""
-    if trial(lambda: namespace.close_to_writing(paths)):
-        return FREE
-    return Confinement("namespace", lambda: namespace.close_to_writing(paths))
+
+    def enter() -> None:
+        namespace.close_to_writing(paths, names.state_root())
+
+    return FREE if trial(enter) else Confinement("namespace", enter)
 
 
 def confine_to(settings: Snapshot, writable: tuple[str, ...] = (), readable: tuple[str, ...] = ()) -> Confinement:

@@ -55,7 +55,7 @@ def _remove(repository: Repository, branch: str, head: str, base: str) -> str:
         return ""
     if not repository.known([head]):
         return f"branch {branch} does not hold the commit {head[:12]}"
-    further = int(git("rev-list", "--count", f"{head}..{found}"))
+    further = int(git("rev-list", "--count", f"{head}..{found}", "--"))
     if further:
         more, them = ("1 commit", "it is") if further == 1 else (f"{further} commits", "they are")
         return f"branch {branch} holds {more} beyond {head[:12]}; delete it by hand if {them} not wanted"

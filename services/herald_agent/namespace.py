@@ -30,13 +30,31 @@ def enter(boundary: Boundary) -> None:
     give_up()
 
 
-def close_to_writing(paths: tuple[str, ...]) -> None:
-    """Move this process into a namespace in which these folders cannot be written. Raises OSError."""
+def close_to_writing(paths: tuple[str, ...], state: str) -> None:
+    """Move this process into a namespace in which these folders cannot be written. Raises OSError.
+
+    The state stays open if it lies in one of them, as when somebody keeps it in their clone.
+    """
     _leave()
-    for path in filter(os.path.isdir, map(os.path.realpath, paths)):
-        _mount(path, path, None, _BIND | _RECURSIVE)
-        _mount(None, path, None, _REMOUNT | _BIND | _READ_ONLY | _kept(path))
+    folders = [path for path in map(os.path.realpath, paths) if os.path.isdir(path)]
+    state = os.path.realpath(state)
+    within = [path for path in folders if path.startswith(f"{state}/")]
+    around = [path for path in folders if path not in within]
+    fd = _open(state)
+    for path in around:
+        _close(path)
+    if fd is not None:
+        if any(f"{state}/".startswith(f"{path}/") for path in around):
+            _mount(f"/proc/self/fd/{fd}", state, None, _BIND | _RECURSIVE)
+        os.close(fd)
+    for path in within:
+        _close(path)
     give_up()
+
+
+def _close(path: str) -> None:
+    _mount(path, path, None, _BIND | _RECURSIVE)
+    _mount(None, path, None, _REMOUNT | _BIND | _READ_ONLY | _kept(path))
 
 
 def _leave() -> None:

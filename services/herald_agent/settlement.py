@@ -137,7 +137,7 @@ def _put_aside(git: Git, going: Going, notes: list[str]) -> None:
 def result(git: Git, going: Going, notes: list[str], *, uncommitted: bool) -> Left:
     """What there is after everything was taken that can be."""
     head = git.head_of(going.branch)
-    commits = int(git("rev-list", "--count", f"{going.base}..{head}")) if head and head != going.base else 0
+    commits = int(git("rev-list", "--count", f"{going.base}..{head}", "--")) if head and head != going.base else 0
     if uncommitted:
         notes.append(
             f"Uncommitted changes stay in the workspace, on branch {going.branch}; the next task goes on there."

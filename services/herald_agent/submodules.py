@@ -115,9 +115,8 @@ def sort_out(git: Git, found: Changes, began: dict[str, Standing]) -> Changes:
 
 def unstage(git: Git, began: dict[str, Standing]) -> None:
     """Take out of a person's index what a plain `git add` of the agent put there of submodules it never moved."""
-    listed = git.listed(
-        "diff-index", "-z", "--raw", "--cached", "--no-renames", "--ignore-submodules=none", "HEAD", deadline=_LONG
-    )
+    options = ("-z", "--raw", "--cached", "--no-renames", "--ignore-submodules=none")
+    listed = git.listed("diff-index", *options, "HEAD", "--", deadline=_LONG)
     for words, name in zip(listed[::2], listed[1::2], strict=False):
         fields = words.split(b" ")
         path = os.fsdecode(name)

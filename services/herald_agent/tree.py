@@ -92,7 +92,7 @@ def patterns_of(paths: Iterable[bytes]) -> bytes:
 
 def _clear(git: Git, ground: Ground, commit: str) -> list[str]:
     """Move away what is in the way of the commit's files; returns the names."""
-    added = _entries(git.listed("diff-index", "-z", "--raw", "--cached", "--no-renames", commit, deadline=_LONG))
+    added = _entries(git.listed("diff-index", "-z", "--raw", "--cached", "--no-renames", commit, "--", deadline=_LONG))
     lost = _entries(
         git.listed(
             *("diff-files", "-z", "--raw", "--no-renames", "--ignore-submodules=all", "--diff-filter=D"), deadline=_LONG

@@ -7,13 +7,11 @@ workspace in path mode is the project's folder, where people may work too.
 import os
 from typing import NamedTuple
 
-from herald import durable
 from herald.errors import Invalid
 from herald.snapshot import Project
 from herald_agent.locks import folder
 
 _LONGEST_NAME = 40
-_LONGEST_POINTER = 4096
 
 
 class Workspace(NamedTuple):
@@ -38,20 +36,6 @@ class Workspace(NamedTuple):
 def store_path(project: str) -> str:
     """The folder of a project's store, with the objects that all of its own workspaces share."""
     return folder("stores", project)
-
-
-def folders_of_clone(path: str) -> tuple[str, ...]:
-    """A person's clone: its folder, and that of its repository where `.git` is a pointer to another one."""
-    try:
-        pointer = durable.read_limited(os.path.join(path, ".git"), _LONGEST_POINTER)
-        folder_of_git = os.path.join(path, os.fsdecode(pointer.strip().removeprefix(b"gitdir: ")))
-    except (OSError, ValueError):  # an ordinary clone has a folder there
-        return (path,)
-    try:
-        common = durable.read_limited(os.path.join(folder_of_git, "commondir"), _LONGEST_POINTER)
-    except (OSError, ValueError):
-        common = b"."
-    return (path, os.path.realpath(os.path.join(folder_of_git, os.fsdecode(common.strip()))))
 
 
 def workspace_of(project: Project, name: str) -> Workspace:

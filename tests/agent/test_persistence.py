@@ -328,3 +328,24 @@ def test_in_try_mode_the_persons_clone_is_read_only_for_the_agent(place: Place, 
     assert {name: after[name] for name in before} == before
     assert (repository / "README.md").exists()
     assert not (repository / "evil").exists()
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o750, 0o775])
+def test_files_in_a_persons_folder_are_as_open_as_the_folder(place: Place, mode: int) -> None:
+    place.configure(workspace="path")
+    place.clone.chmod(mode)
+    files = place.run("shell echo changed > README.md; echo n > new.txt; chmod 600 README.md; stat -c %a new.txt")
+    place.call("Discard", branch=files.end["branch"], head=files.end["head"], base=place.base)
+    expected = mode & 0o666
+    assert said(files.text) == f"{expected:o}\n"
+    assert (place.clone / "README.md").stat().st_mode & 0o777 == expected
+
+
+@pytest.mark.parametrize("mode", ["own", "path"])
+def test_files_that_are_called_as_commits_confuse_nobody(place: Place, mode: str) -> None:
+    place.configure(workspace=mode)
+    base = with_base(place, {"HEAD": b"1\n", "main": b"2\n"})
+    files = place.run("shell touch $(git rev-parse HEAD); git add .; git commit -qm One; touch $(git rev-parse HEAD)")
+    assert (files.end["outcome"], files.end["commits"]) == ("ok", 2), files.end
+    made = git(place.tree, "rev-parse", f"{files.end['head']}~1")
+    assert sorted(committed(place, files.end["branch"])) == sorted([base, made])

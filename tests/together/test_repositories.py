@@ -1,0 +1,249 @@
+"""Repositories as people bring them, each through its whole course: question, task, task, push, discard, reset.
+
+A trait that lets no run begin is refused with a sentence. Whatever happens, a run in an own workspace leaves the clone
+as it is, byte for byte, also if the agent tries otherwise; in a person's folder what is theirs stays.
+"""
+
+import os
+import shlex
+import uuid
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from herald_agent import namespace
+from herald_agent.confinement import trial
+from tests.support.clones import CLONES
+from tests.support.ground import IGNORED, LOCAL, Ground, branch_of, every_byte, in_place
+from tests.support.herald import Herald, Site
+from tests.support.repositories import git, git_bytes
+from tests.support.traits import HISTORIES, NEEDS_LARGE_FILES, has_large_files
+
+
+class Expected(NamedTuple):
+    """What a person expects of a trait; the words are part of a sentence that is posted, empty where it works."""
+
+    own: str = ""
+    path: str = ""
+    vote: str = ""
+
+
+WORKS = Expected()
+DIRTY = "has uncommitted changes; commit or stash them there, or say `!stash`"
+EXPECTED = {
+    "an empty remote": Expected(own="push a first commit", path="push a first commit"),
+    "a dangling HEAD": Expected(own="HEAD names no branch", path="HEAD names no branch"),
+    "a branch in the way": Expected(own="git.branch_prefix", path="git.branch_prefix"),
+    "in the middle of work": Expected(path=DIRTY),
+    "a rebase in progress": Expected(path="is in the middle of a rebase"),
+    "an unborn branch": Expected(path="has no commit checked out"),
+    "pushing disabled": Expected(vote="has the push URL DISABLED"),
+}
+
+ATTACK = """
+where() { git -C "$P" rev-parse --path-format=absolute "$@"; }
+common="$(where --git-common-dir)"
+lenders="$(where --git-path objects/info/alternates)"
+for d in "$P" "$common"
+do
+    [ -n "$d" ] || continue
+    git -C "$d" stash drop; git -C "$d" branch -D mine; git -C "$d" update-ref refs/heads/evil HEAD
+    git -C "$d" update-ref -d refs/heads/main; git -C "$d" config core.pager 'sh -c id'
+    git -C "$d" reset --hard HEAD~1; git -C "$d" worktree prune
+    echo evil > "$d/evil"; touch "$d"/*; chmod -R 777 "$d"
+done
+for f in .git/objects/info/alternates "$lenders"
+do
+    [ -f "$f" ] && while read -r line; do touch "$line/evil"; chmod -R 777 "$line"; rm -rf "$line"; done < "$f"
+done
+[ -n "$common" ] && rm -rf "$common"
+rm -rf "$P"
+"""
+"""What an agent may try against the clone of the person, whose path is $P."""
+
+
+class Course:
+    """One Herald over one project, and what a person does there."""
+
+    def __init__(self, site: Site, ground: Ground, mode: str) -> None:
+        self.site, self.ground, self.mode = site, ground, mode
+        site.clone, site.remote, site.base = ground.clone, ground.remote, ""
+        site.configure(workspace=mode)
+        self.tracked = {} if mode == "own" else in_place(ground.clone)
+        self.bytes = self._bytes()
+        self.herald: Herald = site.start()
+
+    def _bytes(self) -> dict[bytes, tuple[object, ...]]:
+        return {path: about for place in self.ground.watched for path, about in every_byte(place).items()}
+
+    @property
+    def tree(self) -> Path:
+        """Where the agent works."""
+        return self.site.tree
+
+    def said(self, text: str) -> str:
+        """Hand in a task that is done; what was posted since."""
+        before = len(self.herald.posts())
+        task = self.herald.enqueue(text)
+        ended = self.herald.ended(task)
+        self.herald.idle()
+        posts = "\n".join(post["text"] for post in self.herald.posts()[before:])
+        assert ended == "done", f"{ended}: {posts}"
+        return posts
+
+    def open_cards(self) -> list[int]:
+        """The numbers of commits on open cards."""
+        return [each["commits"] for each in self.herald.proposals() if each["state"] == "open"]
+
+    def ask(self) -> None:
+        """A question makes no commit and no card, whatever else the agent tries."""
+        text = "say hi"
+        if self.mode == "own" and can_be_held():
+            script = self.site.folder / "attack.sh"
+            script.write_text(ATTACK)
+            text = f"shell P={shlex.quote(str(self.ground.clone))} sh {shlex.quote(str(script))} >/dev/null 2>&1"
+        self.said(text)
+        assert self.herald.proposals() == []
+
+    def work(self) -> None:
+        """A task, and a further one while the card is open."""
+        self.said("create one.txt: 1")
+        assert self.open_cards() == [1]
+        self.said("create deeper/two.txt: 2")
+        assert self.open_cards() == [2]
+
+    def push(self, refused: str = "") -> None:
+        """A vote for it: the remote has exactly that commit."""
+        card = next(each for each in self.herald.proposals() if each["state"] == "open")
+        self.herald.vote()
+        self.herald.idle()
+        if refused:
+            assert branch_of(self.ground.arrived) == {}
+            assert refused in "\n".join(post["text"] for post in self.herald.posts())
+            return
+        assert branch_of(self.ground.arrived) == {card["branch"]: card["head"]}, self.herald.posts()[-3:]
+        self._look_at(card["branch"])
+
+    def _look_at(self, branch: str) -> None:
+        """A fresh clone has what was asked for, and nothing else is changed."""
+        fresh, source = self.site.folder / "fresh", str(self.ground.arrived.path)
+        git(self.site.folder, *LOCAL, "clone", "--quiet", "--no-local", "--no-checkout", source, str(fresh))
+        names = git_bytes(fresh, "diff", "--name-only", "-z", self.ground.head, f"origin/{branch}").split(b"\0")
+        assert [each for each in names if each] == [b"deeper/two.txt", b"one.txt"]
+        assert git(fresh, "show", f"origin/{branch}:deeper/two.txt") == "2"
+
+    def discard(self) -> None:
+        """A vote against it: tracked files are back, what is ignored stays."""
+        before = set(os.listdir(self.tree))
+        if self.mode == "own":
+            names = git_bytes(self.ground.seed, "ls-tree", "--name-only", "-z", self.ground.head).split(b"\0")
+            before = {".git", *filter(None, map(os.fsdecode, names))}
+        changed = f"echo changed > README.md; echo x > new.txt; mkdir -p {IGNORED}; echo 42 > {IGNORED}/out"
+        self.said(f"shell {changed}")
+        card = next(each for each in self.herald.proposals() if each["state"] == "open")
+        assert card["commits"] == 1
+        self.herald.vote("reject")
+        self.herald.idle()
+        self.said(f"shell cat {IGNORED}/out > {IGNORED}/again")
+        assert set(os.listdir(self.tree)) == before | {IGNORED}
+        assert (self.tree / IGNORED / "again").read_text() == "42\n"
+        assert card["branch"] not in git(self.tree, "for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads")
+
+    def check(self) -> None:
+        """What is the person's is as it was."""
+        if self.mode == "own":
+            after = self._bytes()
+            different = {path for path in self.bytes.keys() | after.keys() if self.bytes.get(path) != after.get(path)}
+            assert not different, sorted(different)[:10]
+            return
+        now, before = in_place(self.ground.clone), dict(self.tracked)
+        files, theirs = now.pop("files"), before.pop("files")
+        assert isinstance(files, dict)
+        assert isinstance(theirs, dict)
+        assert {path: files.get(path) for path in theirs} == theirs
+        assert now == before
+
+    def reset(self) -> None:
+        """What was left in the workspace is gone, and work goes on."""
+        self.herald.call("worker", "Reset", key=uuid.uuid4().hex, project="sample")
+        self.herald.idle()
+        assert not (self.tree / IGNORED).exists()
+        assert "README.md" in self.said("shell ls")
+
+    def go(self, vote: str = "") -> None:
+        """All of it."""
+        self.ask()
+        self.work()
+        self.push(vote)
+        if vote:
+            self.herald.vote("reject")
+            self.herald.idle()
+        self.discard()
+        self.check()
+        self.reset()
+        if self.mode == "own":
+            self.check()
+
+    def be_refused(self, words: str) -> None:
+        """Every task fails before its run, with the sentence."""
+        for text in ("say hi", "create one.txt: 1"):
+            before = len(self.herald.posts())
+            assert self.herald.ended(self.herald.enqueue(text)) == "failed"
+            self.herald.idle()
+            assert words in "\n".join(post["text"] for post in self.herald.posts()[before:])
+        assert self.herald.proposals() == []
+        self.check()
+
+
+def can_be_held() -> bool:
+    """Whether this machine lets a program give up writing to a folder, as the try command's agents do."""
+    return trial(lambda: namespace.close_to_writing(("/proc/self/cwd",), "/nonexistent")) == 0
+
+
+TRAITS = {**HISTORIES, **CLONES}
+
+
+@pytest.mark.parametrize("mode", ["own", "path"])
+@pytest.mark.parametrize("trait", [name for name in TRAITS if name != "a bare repository"])
+def test_a_repository_with_this_trait_goes_its_course_as_a_person_expects(
+    tmp_path: Path, trait: str, mode: str
+) -> None:
+    if trait in NEEDS_LARGE_FILES and not has_large_files():
+        pytest.skip("git-lfs is not installed")
+    expected = EXPECTED.get(trait, WORKS)
+    ground = Ground(tmp_path / "g")
+    TRAITS[trait](ground)
+    ground.finish()
+    with Site(tmp_path, environment={"HOME": str(ground.folder)}) as site:
+        course = Course(site, ground, mode)
+        refused = expected.own if mode == "own" else expected.path
+        if refused:
+            course.be_refused(refused)
+        else:
+            course.go(expected.vote)
+        site.herald.finish(None)
+
+
+def test_a_bare_repository_is_no_project_and_that_is_said_at_once(tmp_path: Path) -> None:
+    ground = Ground(tmp_path / "g")
+    TRAITS["a bare repository"](ground)
+    with Site(tmp_path) as site:
+        site.clone = ground.clone
+        herald = site.start(ready=False)
+        assert herald.wait_until_gone() == 3
+        assert "is no git clone: give a clone made with `git clone URL`" in herald.stderr
+
+
+def test_the_state_may_lie_in_the_clone_itself(tmp_path: Path) -> None:
+    ground = Ground(tmp_path / "g")
+    ground.finish()
+    with Site(tmp_path) as site:
+        site.clone, site.remote = ground.clone, ground.remote
+        site.state = ground.clone / ".herald"
+        herald = site.start()
+        attempt = f"shell echo new > new.txt; touch {ground.clone}/evil; rm {ground.clone}/README.md; echo tried"
+        assert herald.ended(herald.enqueue(attempt)) == "done"
+        assert sorted(each.name for each in ground.clone.iterdir()) == [".git", ".gitignore", ".herald", "README.md"]
+        assert [each["commits"] for each in herald.proposals()] == [1]
+        herald.finish(None)
