@@ -12,6 +12,7 @@ from herald import journal
 from herald.errors import Failed
 from herald_agent import copies, largefiles, settlement, submodule_checkout, submodules, submodules_in_place, tree
 from herald_agent.changes import changes
+from herald_agent.disarming import unblock
 from herald_agent.git import Git, refused
 from herald_agent.inside import Unusable
 from herald_agent.ownclone import OwnClone, is_no_fault_of_it, set_aside
@@ -128,6 +129,8 @@ class OpenWorkspace:
         if repository.own is not None:
             uncommitted = self._close_own(repository.own, auto_commit=auto_commit) if ready else False
         else:
+            removed: list[str] = repository.git.inside(lambda: unblock(repository.folder))
+            notes.extend(f"Removed {path}, a pipe or the like that git would wait for." for path in removed)
             cut_off = repository.git.inside(lambda: settlement.clear_locks(repository.git_folder, going.branch))
             submodules_in_place.hide(repository.git, self._record.hidden, hidden=False)
             if ready:
