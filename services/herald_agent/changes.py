@@ -49,6 +49,12 @@ class Changes(NamedTuple):
     strange: list[str]
     """Neither files nor links, which no commit can hold."""
 
+    def without_deleted(self, folder: str, paths: set[bytes]) -> "Changes":
+        """Without those of these paths that are not there any more."""
+        root = os.fsencode(folder)
+        left = [each for each in self.paths if each not in paths or os.path.lexists(os.path.join(root, each))]
+        return self._replace(paths=left)
+
     def __bool__(self) -> bool:
         return bool(self.paths) or self.staged
 

@@ -24,7 +24,7 @@ def disarm(place: str, config: str) -> None:
             file.write(config)
     elif os.path.lexists(git_folder):
         os.unlink(git_folder)  # it leads elsewhere
-    _sweep(place)
+    unblock(place)
 
 
 def clear(path: str) -> None:
@@ -43,8 +43,9 @@ def is_folder(path: str) -> bool:
         return False
 
 
-def _sweep(place: str) -> None:
-    """Remove pipes, sockets and devices where git looks for a file."""
+def unblock(place: str) -> list[str]:
+    """In the child: remove pipes, sockets and devices where git looks for a file; returns which."""
+    removed = []
     folders = [(place, False)]
     while folders:
         folder, inside = folders.pop()
@@ -54,6 +55,8 @@ def _sweep(place: str) -> None:
                     folders.append((entry.path, inside or entry.name == ".git"))
                 elif (inside or entry.name in _READ_BY_GIT) and _is_waited_for(entry, follow=inside):
                     os.unlink(entry.path)
+                    removed.append(os.path.relpath(entry.path, place))
+    return removed
 
 
 def _is_waited_for(entry: os.DirEntry[str], *, follow: bool) -> bool:

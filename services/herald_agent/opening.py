@@ -21,6 +21,7 @@ from herald_agent import (
     tree,
 )
 from herald_agent.changes import changes
+from herald_agent.disarming import unblock
 from herald_agent.git import Git, refused
 from herald_agent.inside import Unusable
 from herald_agent.ownclone import OwnClone, is_no_fault_of_it, set_aside
@@ -138,6 +139,8 @@ class OpenWorkspace:
         if repository.own is not None:
             uncommitted = self._close_own(repository.own, auto_commit=auto_commit) if ready else False
         else:
+            removed: list[str] = repository.git.inside(lambda: unblock(repository.folder))
+            notes.extend(f"Removed {path}, a pipe or the like that git would wait for." for path in removed)
             cut_off = repository.git.inside(lambda: settlement.clear_locks(repository.git_folder, going.branch))
             submodules_in_place.hide(repository.git, self._record.hidden, hidden=False)
             if ready:
@@ -176,6 +179,7 @@ class OpenWorkspace:
         own.quieten(notes)
         git_folder = os.path.join(own.workspace.folder, ".git")
         end = settlement.end_of(own.git, git_folder, going, notes)
+        sparse = own.left_out_by_choice()
         own.seal(notes)
         head = own.git.head_of(going.branch)
         on_branch = end.on_branch or not end.head  # a branch that is gone begins anew with what is in the tree
@@ -185,7 +189,7 @@ class OpenWorkspace:
             own.look(head or going.base if auto_commit else going.base, going.branch)
             began = self._record.submodules
             submodule_checkout.hold(own.git, going.branch)
-            found = submodules.sort_out(own.git, changes(own.git), began)
+            found = submodules.sort_out(own.git, changes(own.git).without_deleted(own.git.folder, sparse), began)
             submodules.tell(own.git, within(own.git), began, notes)
             settlement.name_what_is_left_out(found, notes)
             if auto_commit and on_branch:

@@ -43,6 +43,11 @@ class OwnClone(NamedTuple):
         make_folder(self.workspace)
         self.seal([])
 
+    def left_out_by_choice(self) -> set[bytes]:
+        """Tracked files that the run's own index passes over, as `git sparse-checkout` does: absent, and not deleted."""
+        output = self.git.attempt("ls-files", "-z", "-t", deadline=_LONG)
+        return {entry[2:] for entry in output.out.split(b"\0") if entry.startswith(b"S ")}
+
     def seal(self, notes: list[str]) -> None:
         """Make its `.git` anew with the branches that it has. Raises Failed, OSError."""
         exclude = self.record.excluded

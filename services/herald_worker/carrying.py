@@ -23,7 +23,8 @@ from herald_worker.mirror import Mirror
 from herald_worker.runner import Runner
 
 _PUSH_DEADLINE = 180.0
-_DISCARD_DEADLINE = 60.0
+_DISCARD_DEADLINE = 1000.0
+"""Seconds. It checks out the base, which grows with the size of the repository."""
 _TRIES = 6
 _LONGEST_PAUSE = 60.0
 _EXPIRY_LOOK = 3600.0

@@ -203,3 +203,10 @@ def test_what_a_run_puts_in_the_place_of_its_workspace_is_not_taken_for_it(
     assert (victim / "file").read_text() == "theirs"
     assert place.workspace.is_dir()
     assert not place.workspace.is_symlink()
+
+
+def test_a_pipe_in_a_persons_folder_holds_nothing_up_either(place: Place) -> None:
+    place.configure(workspace="path")
+    files = place.run("shell mkdir sub; echo w > sub/work; mkfifo sub/.gitignore")
+    assert files.end["message"] == "Removed sub/.gitignore, a pipe or the like that git would wait for."
+    assert committed(place, files.end["branch"]) == ["README.md", "sub/work"]

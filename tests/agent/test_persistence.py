@@ -349,3 +349,10 @@ def test_files_that_are_called_as_commits_confuse_nobody(place: Place, mode: str
     assert (files.end["outcome"], files.end["commits"]) == ("ok", 2), files.end
     made = git(place.tree, "rev-parse", f"{files.end['head']}~1")
     assert sorted(committed(place, files.end["branch"])) == sorted([base, made])
+
+
+def test_a_sparse_checkout_of_the_agent_deletes_nothing(place: Place) -> None:
+    with_base(place, {"docs/a": b"a\n", "src/b": b"b\n"})
+    files = place.run("shell git sparse-checkout set src; rm src/b; echo c > src/c")
+    assert committed(place, files.end["branch"]) == ["src/b", "src/c"]
+    assert said(place.run("shell cat docs/a").text) == "a\n"
