@@ -44,7 +44,7 @@ class OwnClone(NamedTuple):
         self.seal([])
 
     def left_out_by_choice(self) -> set[bytes]:
-        """Tracked files that the run's own index passes over, as `git sparse-checkout` does: absent, and not deleted."""
+        """Tracked files that the run's index passes over, as a sparse checkout does: absent, and not deleted."""
         output = self.git.attempt("ls-files", "-z", "-t", deadline=_LONG)
         return {entry[2:] for entry in output.out.split(b"\0") if entry.startswith(b"S ")}
 
