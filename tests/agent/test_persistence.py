@@ -281,3 +281,23 @@ def test_files_that_are_called_as_commits_confuse_nobody(place: Place, mode: str
     assert (files.end["outcome"], files.end["commits"]) == ("ok", 2), files.end
     made = git(place.tree, "rev-parse", f"{files.end['head']}~1")
     assert sorted(committed(place, files.end["branch"])) == sorted([base, made])
+
+
+def test_a_commit_that_a_person_had_replaced_changes_nothing_of_what_an_agent_commits(place: Place) -> None:
+    with_base(place, {"a.txt": b"1\n"})
+    other = git(place.clone, "commit-tree", "HEAD~1^{tree}", "-m", "Replaced")
+    git(place.clone, "replace", "HEAD", other)
+    place.configure(workspace="path")
+    files = place.run("create one.txt: 1")
+    assert files.end["commits"] == 1
+    git(place.clone, "replace", "-d", place.base)
+    assert committed(place, files.end["branch"]) == ["one.txt"]
+
+
+def test_a_folder_whose_files_are_elsewhere_is_refused_with_where_they_are(place: Place) -> None:
+    (place.folder / "other").mkdir()
+    git(place.clone, "config", "core.worktree", str(place.folder / "other"))
+    place.configure(workspace="path")
+    end = place.run("say hi").end
+    assert end["outcome"] == "workspace"
+    assert f"the files of {place.clone} are in {place.folder}/other" in end["message"]
