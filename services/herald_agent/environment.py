@@ -110,6 +110,7 @@ def build(workspace: Workspace, temporary: str) -> Environment:
     variables = {**_shared_environment(workspace), **_CLI_SETTINGS, "TMPDIR": temporary}
     if not workspace.own:  # an own one has them in its configuration
         variables |= _settings_of_git(LARGE_FILES)
+        variables["GIT_NO_REPLACE_OBJECTS"] = "1"  # else what it commits is built on another tree than the base's
     own_login = bool(_own_home())
     if not own_login:
         variables["CLAUDE_CONFIG_DIR"] = os.path.join(variables["HOME"], ".claude")

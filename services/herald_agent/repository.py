@@ -100,12 +100,17 @@ def open_repository(project: Project, git: Git) -> Repository:
     path = git.folder
     if not os.path.isdir(path):
         raise Unusable(f"the folder {path} of {project.name} is missing; clone the project there")
-    output = git.attempt("rev-parse", "--is-bare-repository", "--absolute-git-dir")
+    output = git.attempt("rev-parse", "--is-bare-repository", "--show-cdup", "--absolute-git-dir")
     if output.code != 0:
         raise Unusable(_no_repository(path, output.err.decode("utf-8", "replace")))
-    bare, _, git_folder = output.out.decode("utf-8", "surrogateescape").rstrip("\n").partition("\n")
+    bare, elsewhere, git_folder = output.out.decode("utf-8", "surrogateescape").rstrip("\n").split("\n", 2)
     if bare == "true":
         raise Unusable(f"{path} is a bare repository; {project.name} needs a clone with files")
+    if elsewhere:
+        files = os.path.normpath(os.path.join(path, elsewhere))
+        raise Unusable(
+            f"the files of {path} are in {files}; set `path` of {project.name} to that folder, or say `!own`"
+        )
     return Repository(git, git_folder, fsck_accept=project.fsck_accept)
 
 

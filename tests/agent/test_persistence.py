@@ -356,3 +356,23 @@ def test_a_sparse_checkout_of_the_agent_deletes_nothing(place: Place) -> None:
     files = place.run("shell git sparse-checkout set src; rm src/b; echo c > src/c")
     assert committed(place, files.end["branch"]) == ["src/b", "src/c"]
     assert said(place.run("shell cat docs/a").text) == "a\n"
+
+
+def test_a_commit_that_a_person_had_replaced_changes_nothing_of_what_an_agent_commits(place: Place) -> None:
+    with_base(place, {"a.txt": b"1\n"})
+    other = git(place.clone, "commit-tree", "HEAD~1^{tree}", "-m", "Replaced")
+    git(place.clone, "replace", "HEAD", other)
+    place.configure(workspace="path")
+    files = place.run("create one.txt: 1")
+    assert files.end["commits"] == 1
+    git(place.clone, "replace", "-d", place.base)
+    assert committed(place, files.end["branch"]) == ["one.txt"]
+
+
+def test_a_folder_whose_files_are_elsewhere_is_refused_with_where_they_are(place: Place) -> None:
+    (place.folder / "other").mkdir()
+    git(place.clone, "config", "core.worktree", str(place.folder / "other"))
+    place.configure(workspace="path")
+    end = place.run("say hi").end
+    assert end["outcome"] == "workspace"
+    assert f"the files of {place.clone} are in {place.folder}/other" in end["message"]

@@ -136,9 +136,7 @@ def conditional_include(ground: Ground) -> None:
     """Settings that hold in this folder, with what disturbs."""
     ground.cloned()
     more = ground.folder / "more"
-    more.write_text(
-        "[core]\n\thooksPath = /nonexistent\n\tautocrlf = true\n[commit]\n\tgpgSign = true\n[user]\n\tname = Work\n"
-    )
+    more.write_text("[core]\n\thooksPath = /nonexistent\n[commit]\n\tgpgSign = true\n[user]\n\tname = Work\n")
     ground.settings_of_person(
         f'[includeIf "gitdir:{ground.folder}/"]\n\tpath = {more}\n[includeIf "onbranch:main"]\n\tpath = {more}\n'
     )
@@ -258,7 +256,7 @@ def a_bare_repository(ground: Ground) -> None:
 
 def an_odd_folder(ground: Ground) -> None:
     """Blanks, umlauts, quotes in the path of the project."""
-    ground.clone = ground.folder / "Meine Gr\u00f6\u00dfen" / 'it\'s "d\u00e9mo" #1'
+    ground.clone = ground.folder / 'Meine Gr\u00f6\u00dfen, "it\'s" #1' / "sample"
     ground.clone.parent.mkdir()
     ground.watched = [ground.clone]
     ground.cloned()

@@ -151,7 +151,7 @@ def line_ends(autocrlf: str) -> Callable[[Ground], None]:
 
 def filter_that_is_not_idempotent(ground: Ground) -> None:
     """Each time that it cleans a file it adds a line."""
-    ground.commit({".gitattributes": "*.txt filter=grows\n"})
+    ground.commit({".gitattributes": "a.txt filter=grows\n"})
     ground.commit_blobs({"a.txt": b"one\n"})
     ground.cloned()
     git(ground.clone, "config", "filter.grows.clean", "cat; echo more")
@@ -274,6 +274,16 @@ def vendored_repository(ground: Ground) -> None:
     ground.commit({})
 
 
+def together(*traits: Callable[[Ground], None]) -> Callable[[Ground], None]:
+    """Traits that have nothing to do with each other, in one repository."""
+
+    def make(ground: Ground) -> None:
+        for each in traits:
+            each(ground)
+
+    return make
+
+
 HISTORIES: dict[str, Callable[[Ground], None]] = {
     "old imports": old_imports,
     "a submodule": submodule,
@@ -284,9 +294,10 @@ HISTORIES: dict[str, Callable[[Ground], None]] = {
     "git-lfs and a submodule": large_files_and_submodule,
     "many files": many_files,
     "many commits": many_commits,
-    "odd names": odd_names,
-    "names that differ in case": names_that_differ_in_case,
     **{f"line ends with autocrlf {how}": line_ends(how) for how in ("false", "true", "input")},
+    "odd names and very long paths": together(odd_names, very_long_paths),
+    "links, bits and names that differ in case": together(symbolic_links, executable_bits, names_that_differ_in_case),
+    "a large blob, unusual objects, parts not exported": together(a_large_blob, unusual_objects, exported_in_part),
     "a filter that is not idempotent": filter_that_is_not_idempotent,
     "a filter that is missing": filter_that_is_missing,
     "sha256": sha256,
@@ -296,14 +307,8 @@ HISTORIES: dict[str, Callable[[Ground], None]] = {
     "default branch release/1.0": default_branch("release/1.0"),
     "a dangling HEAD": dangling_head,
     "a tag named as the branch": tag_named_as_the_branch,
-    "symbolic links": symbolic_links,
-    "executable bits": executable_bits,
-    "exported in part": exported_in_part,
-    "very long paths": very_long_paths,
-    "a large blob": a_large_blob,
     "a branch in the way": a_branch_in_the_way,
     "a file that becomes a folder": a_file_that_becomes_a_folder,
-    "unusual objects": unusual_objects,
 }
 
 NEEDS_LARGE_FILES = {name for name in HISTORIES if "git-lfs" in name}

@@ -12,11 +12,13 @@ from typing import NamedTuple
 
 import pytest
 
+from herald.errors import Conflict
 from herald_agent import namespace
 from herald_agent.confinement import trial
 from tests.support.clones import CLONES
 from tests.support.ground import IGNORED, LOCAL, Ground, branch_of, every_byte, in_place
 from tests.support.herald import Herald, Site
+from tests.support.processes import wait_for
 from tests.support.repositories import git, git_bytes
 from tests.support.traits import HISTORIES, NEEDS_LARGE_FILES, has_large_files
 
@@ -33,10 +35,10 @@ WORKS = Expected()
 DIRTY = "has uncommitted changes; commit or stash them there, or say `!stash`"
 EXPECTED = {
     "an empty remote": Expected(own="push a first commit", path="push a first commit"),
-    "a dangling HEAD": Expected(own="HEAD names no branch", path="HEAD names no branch"),
     "a branch in the way": Expected(own="git.branch_prefix", path="git.branch_prefix"),
     "in the middle of work": Expected(path=DIRTY),
     "a rebase in progress": Expected(path="is in the middle of a rebase"),
+    "the work tree elsewhere": Expected(path="; set `path` of sample to that folder, or say `!own`"),
     "an unborn branch": Expected(path="has no commit checked out"),
     "pushing disabled": Expected(vote="has the push URL DISABLED"),
 }
@@ -80,7 +82,7 @@ class Course:
     @property
     def tree(self) -> Path:
         """Where the agent works."""
-        return self.site.tree
+        return self.site.state / "agent/workspaces/sample" if self.mode == "own" else self.ground.clone
 
     def said(self, text: str) -> str:
         """Hand in a task that is done; what was posted since."""
@@ -116,12 +118,13 @@ class Course:
     def push(self, refused: str = "") -> None:
         """A vote for it: the remote has exactly that commit."""
         card = next(each for each in self.herald.proposals() if each["state"] == "open")
+        if refused:
+            with pytest.raises(Conflict, match=refused):
+                self.herald.vote()
+            assert branch_of(self.ground.arrived) == {}
+            return
         self.herald.vote()
         self.herald.idle()
-        if refused:
-            assert branch_of(self.ground.arrived) == {}
-            assert refused in "\n".join(post["text"] for post in self.herald.posts())
-            return
         assert branch_of(self.ground.arrived) == {card["branch"]: card["head"]}, self.herald.posts()[-3:]
         self._look_at(card["branch"])
 
@@ -139,7 +142,7 @@ class Course:
         if self.mode == "own":
             names = git_bytes(self.ground.seed, "ls-tree", "--name-only", "-z", self.ground.head).split(b"\0")
             before = {".git", *filter(None, map(os.fsdecode, names))}
-        changed = f"echo changed > README.md; echo x > new.txt; mkdir -p {IGNORED}; echo 42 > {IGNORED}/out"
+        changed = f"echo changed > README.md; echo x > unasked.txt; mkdir -p {IGNORED}; echo 42 > {IGNORED}/out"
         self.said(f"shell {changed}")
         card = next(each for each in self.herald.proposals() if each["state"] == "open")
         assert card["commits"] == 1
@@ -165,11 +168,12 @@ class Course:
         assert now == before
 
     def reset(self) -> None:
-        """What was left in the workspace is gone, and work goes on."""
+        """What was left in the workspace is gone, and it is made anew."""
         self.herald.call("worker", "Reset", key=uuid.uuid4().hex, project="sample")
         self.herald.idle()
+        wait_for(lambda: (self.tree / "README.md").exists(), "the workspace is made anew")
+        wait_for(lambda: not self.herald.pids("agent"), "it is whole")
         assert not (self.tree / IGNORED).exists()
-        assert "README.md" in self.said("shell ls")
 
     def go(self, vote: str = "") -> None:
         """All of it."""
