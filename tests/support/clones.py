@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Callable
 
-from tests.support.ground import IGNORED, Ground
+from tests.support.ground import IGNORED, Ground, together
 from tests.support.repositories import git
 
 HOOKS = (
@@ -228,7 +228,8 @@ def another_address(ground: Ground) -> None:
 
 def another_name_of_the_remote(ground: Ground) -> None:
     """The only remote is called upstream."""
-    ground.cloned("--origin=upstream")
+    ground.cloned()
+    git(ground.clone, "remote", "rename", "origin", "upstream")
 
 
 def unborn_branch(ground: Ground) -> None:
@@ -265,7 +266,7 @@ def an_odd_folder(ground: Ground) -> None:
 def behind_and_ahead(ground: Ground) -> None:
     """On the default branch, with commits that the remote lacks, and without some that it has."""
     ground.cloned()
-    git(ground.clone, "commit", "--quiet", "--allow-empty", "-m", "Mine alone")
+    git(ground.clone, "commit", "--quiet", "--no-verify", "--allow-empty", "-m", "Mine alone")
     ground.commit({"theirs.txt": "1\n"})
     ground.push()
 
@@ -280,12 +281,15 @@ def flagged_entries(ground: Ground) -> None:
 
 
 CLONES: dict[str, Callable[[Ground], None]] = {
-    "failing hooks": failing_hooks,
-    "husky": husky,
-    "signing without a key": signing_without_a_key,
+    "failing hooks, replacements, a remote of another name": together(
+        notes_and_replacements, another_name_of_the_remote, failing_hooks
+    ),
+    "no key to sign, a split index, ignored files": together(signing_without_a_key, split_index, ignored_files),
+    "husky, caches of git, behind and ahead": together(husky, behind_and_ahead, watched_by_git),
+    "a conditional include, flagged entries, pushed elsewhere": together(
+        flagged_entries, conditional_include, pushed_elsewhere
+    ),
     "shallow": shallow,
-    "partial": partial,
-    "sparse": sparse,
     "partial and sparse": partial_and_sparse,
     "a linked work tree": linked_work_tree,
     "a submodule as the project": submodule_as_the_project,
@@ -293,21 +297,12 @@ CLONES: dict[str, Callable[[Ground], None]] = {
     "sharing objects": sharing,
     "the git folder elsewhere": git_folder_elsewhere,
     "the work tree elsewhere": work_tree_elsewhere,
-    "a conditional include": conditional_include,
-    "a split index": split_index,
-    "caches of git": watched_by_git,
     "in the middle of work": in_the_middle_of_work,
     "detached with a stash": detached_with_a_stash,
     "a rebase in progress": rebase_in_progress,
-    "ignored files": ignored_files,
-    "pushed elsewhere": pushed_elsewhere,
     "pushing disabled": pushing_disabled,
     "another address": another_address,
-    "another name of the remote": another_name_of_the_remote,
     "an unborn branch": unborn_branch,
-    "notes and replacements": notes_and_replacements,
     "a bare repository": a_bare_repository,
     "an odd folder": an_odd_folder,
-    "behind and ahead": behind_and_ahead,
-    "flagged entries": flagged_entries,
 }

@@ -8,7 +8,7 @@ import os
 import shutil
 import stat
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tests.support import repositories
@@ -79,8 +79,10 @@ class Ground:
         git(self.seed, "push", "--quiet", "--no-verify", "--force", "origin", f"HEAD:refs/heads/{self.branch}")
 
     def cloned(self, *options: str, source: str = "") -> Path:
-        """The person's clone, of what was committed so far."""
+        """The person's clone, of what was committed so far, unless another trait has made it."""
         self.push()
+        if self.clone.exists():
+            return self.clone
         git(
             self.folder,
             *LOCAL,
@@ -118,6 +120,16 @@ class Ground:
     def arrived(self) -> Remote:
         """Where branches arrive."""
         return self.pushed_to or self.remote
+
+
+def together(*traits: Callable[[Ground], None]) -> Callable[[Ground], None]:
+    """Traits that have nothing to do with each other, in one repository."""
+
+    def make(ground: Ground) -> None:
+        for each in traits:
+            each(ground)
+
+    return make
 
 
 def every_byte(folder: Path) -> dict[bytes, tuple[object, ...]]:

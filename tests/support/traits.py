@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable
 
 from tests.support import blemishes
-from tests.support.ground import LOCAL, Ground
+from tests.support.ground import LOCAL, Ground, together
 from tests.support.largefiles import pointer_of
 from tests.support.repositories import Crafted, git, git_bytes
 
@@ -272,16 +272,6 @@ def vendored_repository(ground: Ground) -> None:
     git(inner, "add", "a")
     git(inner, "commit", "--quiet", "-m", "Inner")
     ground.commit({})
-
-
-def together(*traits: Callable[[Ground], None]) -> Callable[[Ground], None]:
-    """Traits that have nothing to do with each other, in one repository."""
-
-    def make(ground: Ground) -> None:
-        for each in traits:
-            each(ground)
-
-    return make
 
 
 HISTORIES: dict[str, Callable[[Ground], None]] = {

@@ -148,9 +148,8 @@ class Course:
         assert card["commits"] == 1
         self.herald.vote("reject")
         self.herald.idle()
-        self.said(f"shell cat {IGNORED}/out > {IGNORED}/again")
         assert set(os.listdir(self.tree)) == before | {IGNORED}
-        assert (self.tree / IGNORED / "again").read_text() == "42\n"
+        assert (self.tree / IGNORED / "out").read_text() == "42\n"
         assert card["branch"] not in git(self.tree, "for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads")
 
     def check(self) -> None:
