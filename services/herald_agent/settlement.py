@@ -116,9 +116,6 @@ def put_back(git: Git, going: Going, notes: list[str], *, cut_off: bool) -> None
         git.attempt("checkout", "--quiet", "--force", "--detach", going.base, deadline=_LONG)
     if git.branch() != going.back:
         output = git.attempt("checkout", "--quiet", "--no-guess", going.back, "--", deadline=_LONG)
-        if output.code != 0 and b"untracked" not in output.err and not changes(git, with_untracked=False):
-            # What git takes for a change is only what a filter does not give back.
-            output = git.attempt("checkout", "--quiet", "--force", "--no-guess", going.back, "--", deadline=_LONG)
         if output.code != 0:
             reason = refused("checkout", output).message
             notes.append(f"The checkout of {going.back} in {going.folder} could not be put back: {reason}.")

@@ -140,16 +140,3 @@ def test_a_checkout_that_was_cut_off_is_undone(place: Place) -> None:
     assert files.end["commits"] == 1
     assert place.show("agent/pounce-1", "README.md") == "Pounce"
     assert git(place.clone, "status", "--porcelain") == ""
-
-
-def test_a_filter_that_does_not_give_back_what_it_got_does_not_hold_the_checkout(place: Place) -> None:
-    (place.clone / ".gitattributes").write_text("*.txt filter=twice\n")
-    git(place.clone, "add", ".gitattributes")
-    git(place.clone, "commit", "--quiet", "-m", "A filter")
-    git(place.clone, "config", "filter.twice.clean", "sed s/^/x/")
-    place.base = git(place.clone, "rev-parse", "HEAD")
-    files = place.run("shell echo a > a.txt; echo b > b.txt")
-    assert (files.end["outcome"], files.end["commits"]) == ("ok", 1), files.end
-    assert "could not be put back" not in files.end["message"]
-    assert git(place.clone, "branch", "--show-current") == "main"
-    assert not (place.clone / "a.txt").exists()
