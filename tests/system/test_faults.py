@@ -287,8 +287,8 @@ base, cell = sys.argv[1:]
 names = ("prompt", "base_pack", "control", "lock", "result", "log", "pack", "attachments")
 files = {**dict.fromkeys(names, ""), "prompt": "say hi", "lock": cell}
 given = {
-    "run": "own-1", "project": "demo", "workspace": "demo", "branch": "agent/demo-own", "base": base, "session": "", "resume": False,
-    "deadline": 30.0, "title": "own", **{name: number for number, name in enumerate(files)},
+    "run": "own-1", "project": "demo", "workspace": "demo", "branch": "agent/demo-own", "base": base, "session": "",
+    "resume": False, "deadline": 30.0, "title": "own", **{name: number for number, name in enumerate(files)},
 }
 with tempfile.TemporaryDirectory() as folder:
     paths = [os.path.join(folder, name) for name in files]
