@@ -103,9 +103,10 @@ def open_repository(project: Project, git: Git) -> Repository:
     output = git.attempt("rev-parse", "--is-bare-repository", "--show-cdup", "--absolute-git-dir")
     if output.code != 0:
         raise Unusable(_no_repository(path, output.err.decode("utf-8", "replace")))
-    bare, elsewhere, git_folder = output.out.decode("utf-8", "surrogateescape").rstrip("\n").split("\n", 2)
-    if bare == "true":
+    bare, _, rest = output.out.decode("utf-8", "surrogateescape").rstrip("\n").partition("\n")
+    if bare == "true":  # and git says nothing of files
         raise Unusable(f"{path} is a bare repository; {project.name} needs a clone with files")
+    elsewhere, _, git_folder = rest.partition("\n")
     if elsewhere:
         files = os.path.normpath(os.path.join(path, elsewhere))
         raise Unusable(
