@@ -368,7 +368,7 @@ class Site:
         if not self.going:
             found += [*agent.glob("workspaces/*/.git.*"), *agent.glob("tmp/*"), *worker.glob("runs/*")]
             found += [*worker.glob("deployments/*"), *self.state.glob("deploy/*/trees/*.new")]
-            records = [f for f in agent.glob("checkouts/*") if f.suffix != ".index"]
+            records = [f for f in agent.glob("checkouts/*") if f.suffix != ".index" and ".damaged-" not in f.name]
             found += [f for f in records if f.suffix != ".json" or json.loads(f.read_text())["going"]]
         found += [*worker.glob("outputs/*"), *worker.glob("mirrors/*/quarantine"), *self.state.rglob("*.tmp")]
         locks = [self.state / "lock", *agent.glob("slots/*"), *agent.glob("locks/*"), *self.state.glob("git/*.lock")]
