@@ -23,6 +23,7 @@ from herald.bus import blocking
 from herald_agent import claude, environment
 from herald_agent.process import stay_free
 from herald_agent.prompt import plain
+from herald_agent.workspace import workspace_of
 from herald_worker import prompt
 from tests.bench.figures import Aim, Figure, interleaved
 from tests.bench.stage import ROOT, Stage, Unfit
@@ -100,7 +101,7 @@ class _Path:
         project = snapshot.read().project("sample")
         branch = f"{project.branch_prefix}-20260131-091200"
         self._words = lambda text: prompt.compose(project, branch, {"id": "unix:root", "name": "root"}, [], text)
-        self._environment = environment.build(project, str(herald.runtime))
+        self._environment = environment.build(workspace_of(project, ""), str(herald.runtime))
         self._folder = project.path
 
     def by_herald(self) -> float:
