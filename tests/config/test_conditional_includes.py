@@ -25,32 +25,32 @@ def by_git(path: Path, home: Path) -> str:
 @pytest.mark.parametrize(
     ("condition", "holds"),
     [
-        ("gitdir:~/work/", True),
-        ("gitdir:~/work/x/.git", True),
-        ("gitdir:~/work", False),
-        ("gitdir:work/", True),
+        ("gitdir:~/desk/", True),
+        ("gitdir:~/desk/x/.git", True),
+        ("gitdir:~/desk", False),
+        ("gitdir:desk/", True),
         ("gitdir:x/.git", True),
-        ("gitdir:./work/", True),
-        ("gitdir:~/w*k/", True),
+        ("gitdir:./desk/", True),
+        ("gitdir:~/d*k/", True),
         ("gitdir:~/*/.git", False),
         ("gitdir:~/**/.git", True),
-        ("gitdir:~/w[a-p]rk/", True),
-        ("gitdir:~/w[!a-p]rk/", False),
-        ("gitdir:~/wor?/x/", True),
-        ("gitdir:~/WORK/", False),
-        ("gitdir/i:~/WORK/", True),
+        ("gitdir:~/d[a-p]sk/", True),
+        ("gitdir:~/d[!a-p]sk/", False),
+        ("gitdir:~/des?/x/", True),
+        ("gitdir:~/DESK/", False),
+        ("gitdir/i:~/DESK/", True),
         ("gitdir:/", True),
         ("gitdir:~/other/", False),
         ("gitdir:.git", True),
     ],
 )
 def test_a_condition_holds_where_it_does_for_git(herald: Installation, condition: str, holds: bool) -> None:
-    path = herald.home / "work" / "x"
+    path = herald.home / "desk" / "x"
     git("init", "--quiet", str(path))
     git("-C", str(path), "remote", "add", "origin", "git@example.org:o/r.git")
     (herald.home / ".gitconfig").write_text(f'[includeIf "{condition}"]\n\tpath = sub/more\n')
     (herald.home / "sub").mkdir()
-    (herald.home / "sub" / "more").write_text('[include]\n\tpath = yet\n[includeIf "gitdir:work/"]\n\tpath = inner\n')
+    (herald.home / "sub" / "more").write_text('[include]\n\tpath = yet\n[includeIf "gitdir:desk/"]\n\tpath = inner\n')
     (herald.home / "sub" / "yet").write_text('[url "git@elsewhere:"]\n\tpushInsteadOf = git@example.org:\n')
     expected = by_git(path, herald.home)
     assert (expected == "git@elsewhere:o/r.git") == holds, "what git does here"
