@@ -255,9 +255,11 @@ class Herald:
         wait_for(lambda: not self._busy(), "nothing is going on")
 
     def _busy(self) -> bool:
+        # In this order: the end of a push puts its words into the backlog.
+        if any(each["state"] in ("approved", "pushing", "rejected") for each in self.proposals()):
+            return True
         status = self.status()
-        going = status["queued"] or status["running"] or status["deployments"] or status["gateway_backlog"]
-        return bool(going) or any(each["state"] in ("approved", "pushing", "rejected") for each in self.proposals())
+        return bool(status["queued"] or status["running"] or status["deployments"] or status["gateway_backlog"])
 
     def finish(self, code: int | None = 0) -> str:
         """End of input; returns what it printed when it has waited for everything and ended with this code."""
@@ -368,7 +370,9 @@ class Site:
         if not self.going:
             found += [*agent.glob("workspaces/*/.git.*"), *agent.glob("tmp/*"), *worker.glob("runs/*")]
             found += [*worker.glob("deployments/*"), *self.state.glob("deploy/*/trees/*.new")]
-            records = [f for f in agent.glob("checkouts/*") if f.suffix != ".index" and ".damaged-" not in f.name]
+            # `.taking` is no leftover: what is being taken is gone on with by the next start.
+            records = [f for f in agent.glob("checkouts/*") if f.suffix not in (".index", ".taking")]
+            records = [f for f in records if ".damaged-" not in f.name]
             found += [f for f in records if f.suffix != ".json" or json.loads(f.read_text())["going"]]
         found += [*worker.glob("outputs/*"), *worker.glob("mirrors/*/quarantine"), *self.state.rglob("*.tmp")]
         locks = [self.state / "lock", *agent.glob("slots/*"), *agent.glob("locks/*"), *self.state.glob("git/*.lock")]
