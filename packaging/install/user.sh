@@ -105,13 +105,23 @@ fill_in() {
   printf '%s\n' "$text"
 }
 
-# Some machines let nobody but root make namespaces; the agent's unit would not start with what needs them.
+# Some machines let nobody but root make namespaces; the agent's unit would not start with what needs them. What else
+# keeps a unit from starting says nothing of that: to take it for it would leave the agent without its walls.
 put_user_units() {
   namespaces=yes
-  if [ "$dry" = no ] && ! "${runner[@]}" --quiet --collect --service-type=oneshot \
-    -p PrivateUsers=yes -p PrivateTmp=yes true >/dev/null 2>&1 </dev/null; then
-    namespaces=no
-    note "this machine gives users no namespaces: an agent can reach whatever you can, its project's limits aside"
+  if [ "$dry" = no ]; then
+    local status=0 said
+    said=$("${runner[@]}" --quiet --collect --wait --service-type=oneshot \
+      -p PrivateUsers=yes -p PrivateTmp=yes true 2>&1 </dev/null) || status=$?
+    case $status in
+    0) ;;
+    217 | 226) # USER and NAMESPACE of systemd.exec(5)
+      namespaces=no
+      note "this machine gives users no namespaces: an agent can reach whatever you can, its project's limits aside"
+      ;;
+    *) failed "your systemd did not run a unit that was to tell whether it can make namespaces (status $status: \
+${said##*$'\n'}); run the same command again" ;;
+    esac
   fi
   put_units
 }

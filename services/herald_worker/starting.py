@@ -17,7 +17,7 @@ from herald.errors import Failed
 from herald.interfaces.agent import Agent, Begun
 from herald.interfaces.git import Fetched
 from herald.snapshot import Current, Project
-from herald_worker import outlook, prompt, proposals, tasks, workspaces
+from herald_worker import ancestry, outlook, prompt, proposals, tasks, workspaces
 from herald_worker.attachments import path_of
 from herald_worker.fetching import Fetcher
 from herald_worker.largefiles import LargeFiles
@@ -124,7 +124,13 @@ class Starter:
         await outlook.tell(self._database, project, fetched)
         card = await self._database.read(lambda connection: proposals.open_of(connection, task.workspace))
         if card is not None:
-            return str(card["branch"]), str(card["head"]), fetched
+            branch, head = str(card["branch"]), str(card["head"])
+            if not await ancestry.meet(Mirror(project.name), head, fetched["head"]):
+                raise Failed(
+                    f"the remote's branch {fetched['branch']} was rewritten since and has no commit in common with"
+                    f" {branch}, which the open card proposes: vote against it (`-1`), then send the task again"
+                )
+            return branch, head, fetched
         stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
         return f"{project.branch_prefix}-{stamp}", fetched["head"], fetched
 

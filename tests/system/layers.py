@@ -24,7 +24,7 @@ SOURCES = "/root/herald"
 _FOLDER = TOOLS / "layers"
 _OWN = ("tests/", ".ci/")
 """Parts of the repository that no installation depends on."""
-_PACKAGES = ("openssh-server",)
+_PACKAGES = ("openssh-server", "git-lfs")
 _PATIENCE = 900.0
 _KEPT = 3
 """Layers of other sources, for whoever goes back and forth between branches; each takes some 200 MB."""

@@ -155,3 +155,31 @@ def test_a_refused_push_is_told_and_can_be_proposed_again(tmp_path: Path) -> Non
         assert "Proposed: agent/sample-" in posts
         assert len(site.pushed()) == len(site.remote.updates()) == 1
         assert "proposal pushed: 1, proposal refused: 1" in herald.stderr
+
+
+def test_a_remote_that_was_rewritten_as_a_whole_is_told_before_a_run_and_a_vote_against_the_card_mends_it(
+    tmp_path: Path,
+) -> None:
+    with Site(tmp_path) as site:
+        herald = site.start()
+        assert herald.ended(herald.enqueue("create hello.txt: hi")) == "done"
+        (proposal,) = herald.proposals()
+        other = git(site.remote.path, "commit-tree", "-m", "Anew", f"{site.base}^{{tree}}")
+        git(site.remote.path, "update-ref", "refs/heads/main", other)
+
+        assert herald.ended(herald.enqueue("create more.txt: more")) == "failed"
+        herald.idle()
+        assert (
+            "the remote's branch main was rewritten since and has no commit in common with"
+            in herald.posts()[-1]["text"]
+        )
+        assert [each["state"] for each in herald.proposals()] == ["open"]
+
+        herald.vote("reject")
+        assert herald.ended(herald.enqueue("create more.txt: more")) == "done"
+        herald.vote()
+        herald.idle()
+        ((branch, head),) = site.pushed().items()
+        assert branch != proposal["branch"]
+        assert git(site.remote.path, "rev-parse", f"{head}^") == other
+        herald.finish(None)
