@@ -337,8 +337,13 @@ class Machine:
         return str(json.loads(self.run("journalctl", "--lines=1", "--output=json").stdout)["__CURSOR"])
 
     def wait_for(self, condition: Callable[[], _T], what: str, patience: float = _PATIENCE) -> _T:
-        """The first true value of a condition; fails the test when there is none in time."""
-        return processes.wait_for(condition, f"{what}, in {self.name}", patience)
+        """The first true value of a condition; fails the test, with the end of the journal, when there is none in time."""
+        try:
+            return processes.wait_for(condition, f"{what}, in {self.name}", patience)
+        except AssertionError as error:
+            words = ("journalctl", "--quiet", "--no-pager", "--output=short-precise", "--lines=60")
+            said = self.run(*words, check=False).stdout if self.is_on else self.console[-3000:]
+            raise AssertionError(f"{error}\n{said}") from None
 
     def wait_for_unit(self, unit: str, state: str = "active", patience: float = _PATIENCE) -> None:
         """Until a unit is in a state."""
