@@ -31,6 +31,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 from tests.support import processes
 from tests.system import cgroups, reach
+from tests.system.leader import children, leader
 from tests.system.systems import TOOLS, System, overlay, start
 
 _T = TypeVar("_T")
@@ -59,7 +60,7 @@ class Command(subprocess.Popen[str]):
 
     def kill(self) -> None:
         """Kill the command itself: a dead one that nobody waits for would keep its machine from ending."""
-        inside = _children(self.pid) if self.poll() is None else []
+        inside = children(self.pid) if self.poll() is None else []
         if not inside:
             super().kill()
         for pid in inside:
@@ -175,7 +176,7 @@ class Machine:
                     self.cut_power()
                     raise AssertionError(f"{self.name} did not boot:\n{console}")
                 fields |= set(notifications.recv(1 << 16).decode(errors="replace").split("\n"))
-        self.leader = _leader(self._nspawn.pid)
+        self.leader = leader(self._nspawn.pid)
 
     def power_off(self) -> None:
         """Power off as an administrator does; returns when it is off."""
@@ -199,13 +200,13 @@ class Machine:
     def halt(self) -> None:
         """Kill everything in it, and leave the rest to whoever has booted it."""
         if self._nspawn is not None:
-            for pid in _children(self._nspawn.pid) or [self._nspawn.pid]:
+            for pid in children(self._nspawn.pid) or [self._nspawn.pid]:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)  # the first of its namespace: the kernel takes the others along
 
     def _is_off(self) -> None:
-        leader, self.leader, self._nspawn = self.leader, 0, None
-        processes.wait_for(lambda: not (leader and processes.lives(leader)), f"{self.name} is off")
+        first, self.leader, self._nspawn = self.leader, 0, None
+        processes.wait_for(lambda: not (first and processes.lives(first)), f"{self.name} is off")
         processes.wait_for(lambda: not cgroups.processes(self._groups), f"no process of {self.name} is left")
         for group in self._groups:
             for each in sorted((path for path in group.rglob("*") if path.is_dir()), reverse=True):
@@ -337,7 +338,7 @@ class Machine:
         return str(json.loads(self.run("journalctl", "--lines=1", "--output=json").stdout)["__CURSOR"])
 
     def wait_for(self, condition: Callable[[], _T], what: str, patience: float = _PATIENCE) -> _T:
-        """The first true value of a condition; fails the test, with the end of the journal, when there is none in time."""
+        """The first true value of a condition; else the test fails, with the end of the journal."""
         try:
             return processes.wait_for(condition, f"{what}, in {self.name}", patience)
         except AssertionError as error:
@@ -352,26 +353,6 @@ class Machine:
 
 def _escaped(path: Path) -> str:
     return str(path).replace("\\", r"\\").replace(":", r"\:")
-
-
-def _children(pid: int) -> list[int]:
-    with contextlib.suppress(OSError):
-        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return []
-
-
-def _leader(pid: int) -> int:
-    """The first process of a machine, by the process that started it: below nspawn, which is below a shell."""
-    while True:
-        [pid] = _children(pid)
-        numbers = Path(f"/proc/{pid}/status").read_text().partition("NSpid:")[2].partition("\n")[0].split()
-        if numbers[-1] == "1" and len(numbers) == len(_namespaces()) + 2:
-            return pid
-
-
-def _namespaces() -> list[str]:
-    """The numbers that this process itself has, one for each pid namespace that it is in."""
-    return Path("/proc/self/status").read_text().partition("NSpid:")[2].partition("\n")[0].split()
 
 
 def _remove(name: str) -> None:
