@@ -22,7 +22,7 @@ ENVIRONMENT
 FILES
     STATE/git/PROJECT.git   own bare repository; a damaged one is renamed to PROJECT.git.damaged-TIME and made anew
     STATE/git/PROJECT+DIGEST.git   the same for one submodule
-    STATE/git/PROJECT.submodules.json   addresses of submodules, as they were when Herald first looked
+    STATE/git/PROJECT.submodules.json   addresses of submodules, as named at the first fetch
     STATE/git/PROJECT.git/herald-prospects.json  what a push met when it was tried last, without changing anything
     STATE/git/PROJECT.lock  held while an act with this project goes on
     STATE/git/known_hosts   host keys, each taken at the first contact (system mode)
