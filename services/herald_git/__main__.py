@@ -7,9 +7,9 @@ DESCRIPTION
     Serves io.herald.Git on the connection that systemd hands over as standard input; one instance for each
     connection, and it ends with it. Fetch updates Herald's own bare repository of a project from the remote and
     packs what the caller lacks. Push pushes exactly one commit hash to one branch of the agent, never to the
-    default branch, and only if the branch is where the caller expects it at the push URL, and the submodules' remotes
-    have what the commit names. A fetch also tells what a push will meet: a branch in the way, a key that may not
-    write. FetchSubmodule and CheckSubmodule fetch a submodule, if its address is accepted. FetchLargeFile
+    default branch, and only if the branch is absent at the push URL or where the caller expects it, and the submodules'
+    remotes have what the commit names. A fetch also tells what a push will meet: a branch in the way, a key that may
+    not write. FetchSubmodule and CheckSubmodule fetch a submodule, if its address is accepted. FetchLargeFile
     and PushLargeFiles do the same with single files that git-lfs keeps outside the repository.
 
     Both URLs come from the compiled configuration by project name. ssh, https and absolute paths are

@@ -170,7 +170,7 @@ def _take(connection: sqlite3.Connection, name: str) -> None:
 
 
 def _pushed(connection: sqlite3.Connection, project: str) -> dict[str, str]:
-    rows = connection.execute("SELECT branch, head FROM pushed WHERE project = ?", (project,))
+    rows = connection.execute("SELECT branch, head FROM pushed WHERE project = ? ORDER BY at", (project,))
     return {row["branch"]: row["head"] for row in rows}
 
 
