@@ -297,7 +297,8 @@ class Worker(Interface, interface="io.herald.Worker"):
         """Clear the project's workspace: a clone of Herald's own is made anew, a project's folder is cleaned by git.
 
         Unpushed commits of any branch are kept for 30 days, open cards can still be voted on; uncommitted changes and
-        ignored files are deleted, unless the workspace has what cannot be kept otherwise and is renamed. Busy while a task runs there. The same key twice is one reset.
+        ignored files are deleted, unless the workspace has what cannot be kept otherwise and is renamed. Busy while a
+        task runs there. The same key twice is one reset.
         """
         raise NotImplementedError
 
