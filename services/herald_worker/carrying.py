@@ -17,7 +17,7 @@ from herald.errors import Busy, HeraldError, Unavailable
 from herald.interfaces.agent import Agent
 from herald.interfaces.git import Git, PushResult
 from herald.snapshot import Current, Project
-from herald_worker import deployments, largefiles, proposals, submodule_cards
+from herald_worker import branches, deployments, largefiles, proposals, submodule_cards
 from herald_worker.largefiles import LargeFiles
 from herald_worker.mirror import Mirror
 from herald_worker.runner import Runner
@@ -45,6 +45,7 @@ class Step(NamedTuple):
     workspace: str
     base: str
     run: str
+    former: str
 
 
 class Carrier:
@@ -85,6 +86,9 @@ class Carrier:
         if not await self._database.write(lambda connection: _begin_push(connection, step)):
             return  # withdrawn in the last moment
         self._runner.committed()
+        if not branches.is_below(project.branch_prefix, step.branch):
+            await self._finish(step, "refused", f"`git.branch_prefix` is {project.branch_prefix} now")
+            return
         url = project.push_url or project.remote
         expected = await self._database.read(lambda connection: proposals.expected(connection, step.id, url))
         found = ""
@@ -123,11 +127,12 @@ class Carrier:
     async def _discard(self, step: Step, project: Project) -> None:
         reason, stays = "", ""
         try:
-            discarded = await self._agent.Discard(
-                project=project.name, workspace=step.workspace, branch=step.branch, head=step.head, base=step.base
-            )
-            reason = "" if discarded["removed"] else f"The branch in the workspace was kept: {discarded['reason']}"
-            stays = _what_stays(discarded["ignored"])
+            for branch in filter(None, (step.branch, step.former)):
+                discarded = await self._agent.Discard(
+                    project=project.name, workspace=step.workspace, branch=branch, head=step.head, base=step.base
+                )
+                kept = "" if discarded["removed"] else f"The branch in the workspace was kept: {discarded['reason']}"
+                reason, stays = reason or kept, _what_stays(discarded["ignored"])
         except (Unavailable, Busy) as error:
             if step.tries + 1 < _TRIES:
                 await self._again(step, error.message)
@@ -233,6 +238,7 @@ def _next(connection: sqlite3.Connection) -> Step | None:
         workspace=row["workspace"],
         base=row["base"],
         run=row["run"],
+        former=row["former"],
     )
 
 

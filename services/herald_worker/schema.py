@@ -241,4 +241,8 @@ CREATE INDEX pushed_last ON pushed (project, at);
 ALTER TABLE proposals ADD COLUMN found TEXT NOT NULL DEFAULT '';
 ALTER TABLE proposals ADD COLUMN expected TEXT NOT NULL DEFAULT '';
 """,
+    # The name that the branch of a card has in the workspace, where it is another one.
+    """
+ALTER TABLE proposals ADD COLUMN former TEXT NOT NULL DEFAULT '';
+""",
 )
