@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import sqlite3
 import time
+from collections.abc import Collection
 from typing import NamedTuple
 
 from herald import clock, journal
@@ -28,6 +29,8 @@ _DISCARD_DEADLINE = 1000.0
 _TRIES = 6
 _LONGEST_PAUSE = 60.0
 _EXPIRY_LOOK = 3600.0
+_MOST_BESIDE = 4
+"""Projects of which something is carried out at once."""
 
 
 class Step(NamedTuple):
@@ -49,7 +52,7 @@ class Step(NamedTuple):
 
 
 class Carrier:
-    """Carries out what was voted, one proposal after the other."""
+    """Carries out what was voted: of a project one proposal after the other, projects beside one another."""
 
     def __init__(self, database: Database, snapshot: Current, runner: Runner) -> None:
         self._database = database
@@ -58,20 +61,37 @@ class Carrier:
         self._git = client.peer(Git, _PUSH_DEADLINE)
         self._agent = client.peer(Agent, _DISCARD_DEADLINE)
         self._large_files = LargeFiles()
+        self._going: set[str] = set()
+        """projects of which something is being carried out"""
 
     async def work(self) -> None:
-        """Carry out for ever."""
-        while True:
-            self._runner.proposed.clear()
-            await self._expire()
-            await largefiles.sweep(self._database)
-            step = await self._database.read(_next)
-            if step is not None:
-                await self._carry(step)
-                continue
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(await self._database.read(_until_next)):
-                    await self._runner.proposed.wait()
+        """Carry out for ever; what goes on is cancelled with it."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                self._runner.proposed.clear()
+                await self._expire()
+                await largefiles.sweep(self._database)
+                step = await self._database.read(self._next)
+                if step is not None:
+                    self._going.add(step.project)
+                    group.create_task(self._carry_alone(step))
+                    continue
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(await self._database.read(self._until_next)):
+                        await self._runner.proposed.wait()
+
+    def _next(self, connection: sqlite3.Connection) -> Step | None:
+        return _next(connection, self._going) if len(self._going) < _MOST_BESIDE else None
+
+    def _until_next(self, connection: sqlite3.Connection) -> float:
+        return _until_next(connection, self._going) if len(self._going) < _MOST_BESIDE else _EXPIRY_LOOK
+
+    async def _carry_alone(self, step: Step) -> None:
+        try:
+            await self._carry(step)
+        finally:
+            self._going.discard(step.project)
+            self._runner.proposed.set()
 
     async def _carry(self, step: Step) -> None:
         project = self._snapshot.get().projects.get(step.project)
@@ -217,11 +237,12 @@ def _what_stays(ignored: int) -> str:
     return f"What git ignores stays in the workspace ({what}); `!reset` clears it."
 
 
-def _next(connection: sqlite3.Connection) -> Step | None:
+def _next(connection: sqlite3.Connection, going: Collection[str] = ()) -> Step | None:
+    """What is due next of a project of which nothing is going on."""
     row = connection.execute(
         "SELECT * FROM proposals WHERE ended_at IS NULL AND state IN ('approved', 'pushing', 'rejected')"
-        " AND (not_before IS NULL OR not_before <= ?) ORDER BY id LIMIT 1",
-        (clock.now(),),
+        f" AND (not_before IS NULL OR not_before <= ?) AND {_not_of(going)} ORDER BY id LIMIT 1",
+        (clock.now(), *going),
     ).fetchone()
     if row is None:
         return None
@@ -242,9 +263,14 @@ def _next(connection: sqlite3.Connection) -> Step | None:
     )
 
 
-def _until_next(connection: sqlite3.Connection) -> float:
+def _not_of(going: Collection[str]) -> str:
+    return f"project NOT IN ({', '.join('?' * len(going))})"
+
+
+def _until_next(connection: sqlite3.Connection, going: Collection[str] = ()) -> float:
     row = connection.execute(
-        "SELECT MIN(not_before) FROM proposals WHERE ended_at IS NULL AND not_before IS NOT NULL"
+        f"SELECT MIN(not_before) FROM proposals WHERE ended_at IS NULL AND not_before IS NOT NULL AND {_not_of(going)}",
+        tuple(going),
     ).fetchone()
     if row[0] is None:
         return _EXPIRY_LOOK
