@@ -88,6 +88,9 @@ class Proposer:
             return proposals.proposed(connection, project.name, name, head)
 
         if await self._database.read(was_proposed):
+            card = await self._database.read(lambda connection: _run_of_card(connection, project, branch))
+            if pack is not None and card:  # the mirror lost what an open card proposes
+                await mirror.import_run(card, pack, head, base, _MOST_PACK, project.fsck_accept)
             return None
         run = f"found-{head[:12]}-{uuid.uuid4().hex[:6]}"
         if pack is not None:
@@ -106,3 +109,12 @@ class Proposer:
             return proposals.shown(connection.execute("SELECT * FROM proposals WHERE run = ?", (run,)).fetchone())
 
         return await self._database.write(write)
+
+
+def _run_of_card(connection: sqlite3.Connection, project: Project, branch: Branch) -> str:
+    """The run of the open card of this very commit; empty if there is none."""
+    row = connection.execute(
+        "SELECT run FROM proposals WHERE project = ? AND head = ? AND state = 'open' AND ? IN (branch, former)",
+        (project.name, branch["head"], branch["name"]),
+    ).fetchone()
+    return "" if row is None else str(row["run"])

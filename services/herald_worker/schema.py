@@ -245,4 +245,12 @@ ALTER TABLE proposals ADD COLUMN expected TEXT NOT NULL DEFAULT '';
     """
 ALTER TABLE proposals ADD COLUMN former TEXT NOT NULL DEFAULT '';
 """,
+    # Why a project cannot be pushed, as it was told last, and since when; gone once that is mended.
+    """
+CREATE TABLE push_problems (
+  project TEXT PRIMARY KEY,
+  problem TEXT NOT NULL,
+  since TEXT NOT NULL
+);
+""",
 )

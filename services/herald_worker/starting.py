@@ -125,6 +125,11 @@ class Starter:
         card = await self._database.read(lambda connection: proposals.open_of(connection, task.workspace))
         if card is not None:
             branch, head = str(card["branch"]), str(card["head"])
+            if not await Mirror(project.name).has(head):
+                raise Failed(
+                    f"Herald's mirror lost the commits of the open card {card['id']}, {branch}: `!push` takes them out"
+                    " of the workspace again, then send the task again; or vote against the card (`-1`)"
+                )
             if not await ancestry.meet(Mirror(project.name), head, fetched["head"]):
                 raise Failed(
                     f"the remote's branch {fetched['branch']} was rewritten since and has no commit in common with"
