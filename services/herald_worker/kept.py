@@ -117,7 +117,7 @@ async def drop_old(mirror: Mirror) -> None:
 
 
 async def drop_all_old() -> None:
-    """The same for every mirror that there is."""
+    """The same for every mirror that there is, and for every project of which there are bundles."""
     folder = os.path.join(names.state_folder(names.WORKER), "mirrors")
     found = os.listdir(folder) if os.path.isdir(folder) else []
     for name in sorted(each for each in found if each.endswith(".git")):
@@ -125,6 +125,9 @@ async def drop_all_old() -> None:
             await drop_old(Mirror(name.removesuffix(".git")))
         except HeraldError as error:
             journal.warning(f"what was kept cannot be looked at: {error.message}", project=name.removesuffix(".git"))
+    bundles = os.path.join(names.state_folder(names.WORKER), "kept")
+    for project in os.listdir(bundles) if os.path.isdir(bundles) else []:
+        await asyncio.to_thread(_drop_old_bundles, project)  # also of one whose mirror is gone
 
 
 async def _keep_in(beside: Beside, wanted: list[Unpushed]) -> list[Kept]:

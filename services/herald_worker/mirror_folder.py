@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import stat
+import time
 
 from herald import durable, object_format
 
@@ -45,6 +46,14 @@ def trace(path: str) -> str:
     except OSError:
         return ""
     return f"{status.st_ino} {status.st_mtime_ns} {status.st_ctime_ns}"
+
+
+def trace_age(path: str) -> float:
+    """Seconds since a file or folder was last changed; none where there is none."""
+    try:
+        return time.time() - os.stat(path).st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def swept(path: str, half_made: str, quarantine: str) -> bool:

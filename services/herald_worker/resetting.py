@@ -23,7 +23,7 @@ from herald.interfaces.agent import Agent
 from herald.interfaces.config import Config, Setting
 from herald.interfaces.worker import Author, KeptBranch, Stashed, Surveyed, UnpushedBranch, WorkspaceReset
 from herald.snapshot import Project
-from herald_worker import kept, proposals, unkept, workspaces
+from herald_worker import kept, leftovers, proposals, unkept, workspaces
 from herald_worker.kept import Unpushed
 from herald_worker.mirror import Mirror
 from herald_worker.preparing import Preparer
@@ -131,6 +131,7 @@ class Resetter:
         """Drop for ever what was kept long enough."""
         while True:
             await kept.drop_all_old()
+            await leftovers.drop(self._database)
             await asyncio.sleep(_LOOK_EVERY)
 
     async def _reset(self, project: Project) -> WorkspaceReset:
