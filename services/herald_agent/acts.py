@@ -75,7 +75,7 @@ METHODS = {
     "Prepare": Method(
         _prepare,
         {**_PLACE, "have": list, "pack": Descriptor, "every": bool, "also": list},
-        {"every": False, "also": []},
+        {"every": False, "also": None},
     ),
     "Update": Method(
         _update,

@@ -30,7 +30,7 @@ def prepare(parameters: dict[str, Any]) -> dict[str, Any]:
     if repository is None:
         return {"branches": [], "pack_bytes": 0, "submodules": [], "large_files": False}
     recover(workspace, repository, reached.record)
-    every, also = parameters["every"], set(parameters["also"])
+    every, also = parameters["every"], set(parameters["also"] or ())
     branches = {
         name: head
         for name, head in repository.branches().items()

@@ -63,22 +63,13 @@ def card_key(run: str) -> str:
 def create(connection: sqlite3.Connection, new: NewProposal, ends: str = "") -> None:
     """Propose; an open card of the same branch, or of the commit that is continued, is replaced. `ends` is the line
     with which the task's progress ends."""
-    for row in connection.execute(
-        "SELECT id, branch, former FROM proposals WHERE project = ? AND state = 'open'"
-        " AND (branch IN (?, ?) OR head = ?)",
-        (new.project, new.branch, new.former or new.branch, new.base),
-    ).fetchall():
-        if not new.former:
-            new = new._replace(former=row["former"] or (row["branch"] if row["branch"] != new.branch else ""))
-        name = f", now as {new.branch}" if row["branch"] != new.branch else ""
-        text = f"Replaced — a newer card below continues {row['branch']}{name}."
-        move(connection, row["id"], "superseded", "a newer card continues this branch", edit=text)
+    new = _replacing_open(connection, new)
+    expected = _taken_place_of(connection, new)
+    if expected:  # nothing of anybody else is replaced without a vote
+        somebody = f"⚠️ At the remote {new.branch} is at {expected[:12]}, which is not Herald's; this takes its place"
+        new = new._replace(card=f"{somebody}\n{new.card}", needs_vote=True)
     expires = clock.text(time.time() + _LIFETIME)
     state: ProposalState = "open" if new.needs_vote else "approved"
-    expected = _taken_place_of(connection, new)
-    if expected:
-        somebody = f"⚠️ At the remote {new.branch} is at {expected[:12]}, which is not Herald's; this takes its place"
-        new = new._replace(card=f"{somebody}\n{new.card}")
     cursor = connection.execute(
         "INSERT INTO proposals (project, workspace, task, run, branch, base, head, commits, summary, card, state,"
         " answers, created_at, expires_at, expected, former) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -128,6 +119,20 @@ def create(connection: sqlite3.Connection, new: NewProposal, ends: str = "") -> 
             votable=new.needs_vote,
         ),
     )
+
+
+def _replacing_open(connection: sqlite3.Connection, new: NewProposal) -> NewProposal:
+    for row in connection.execute(
+        "SELECT id, branch, former FROM proposals WHERE project = ? AND state = 'open'"
+        " AND (branch IN (?, ?) OR head = ?)",
+        (new.project, new.branch, new.former or new.branch, new.base),
+    ).fetchall():
+        if not new.former:
+            new = new._replace(former=row["former"] or (row["branch"] if row["branch"] != new.branch else ""))
+        name = f", now as {new.branch}" if row["branch"] != new.branch else ""
+        text = f"Replaced — a newer card below continues {row['branch']}{name}."
+        move(connection, row["id"], "superseded", "a newer card continues this branch", edit=text)
+    return new
 
 
 def _taken_place_of(connection: sqlite3.Connection, new: NewProposal) -> str:

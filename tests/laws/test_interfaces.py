@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin
 
 import pytest
@@ -63,6 +64,8 @@ def test_a_lean_unit_takes_the_parameters_of_its_interface(
 def _lean(annotation: Any) -> type:
     if annotation is FileDescriptor:
         return Descriptor
+    if isinstance(annotation, UnionType):  # one that may be left out
+        (annotation,) = (each for each in get_args(annotation) if each is not NoneType)
     if get_origin(annotation) is Literal:
         (kind,) = {type(each) for each in get_args(annotation)}
     else:

@@ -63,6 +63,16 @@ def test_approved_then_pushing_then_pushed(db: sqlite3.Connection) -> None:
     assert posts(db)[2]["text"] == "Pushed\n1 file, +1 -0", "what was pushed stays to be seen"
 
 
+def test_what_takes_the_place_of_somebody_s_commits_needs_a_vote_in_an_open_project_too(db: sqlite3.Connection) -> None:
+    propose(db, needs_vote=False)
+    db.execute("UPDATE proposals SET found = ?", ("c" * 40,))
+    proposals.move(db, 1, "void")
+    number = propose(db, run="2-1-x", needs_vote=False)
+    assert proposals.row_of(db, number)["state"] == "open"
+    assert proposals.expected(db, int(number), URL) == "c" * 40
+    assert posts(db)[-1]["text"].splitlines()[1].startswith("⚠️ At the remote agent/sample-1 is at cccccccccccc")
+
+
 def test_what_was_pushed_is_known_by_where_it_went_and_else_by_where_it_went_last(db: sqlite3.Connection) -> None:
     for number, (head, url) in enumerate((("a" * 40, URL), ("c" * 40, "git@else.example:me/sample.git"))):
         row = proposals.row_of(db, propose(db, run=f"{number}-1-x", head=head))
