@@ -119,6 +119,8 @@ def _no_repository(path: str, words: str) -> str:
     if "dubious ownership" in words:
         return f"{path} belongs to another user; `chown -R` it to the user that agents run as{_OWN}"
     last = words.strip().splitlines()[-1:] or ["git does not say why"]
+    if (elsewhere := last[0].partition("not a git repository: ")[2]) and os.path.isfile(os.path.join(path, ".git")):
+        return f"the git folder of {path} is {elsewhere}, which agents cannot reach; use a clone that has its own{_OWN}"
     return f"{path} is no git repository ({last[0].removeprefix('fatal: ')}); clone the project there"
 
 

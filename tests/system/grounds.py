@@ -53,6 +53,8 @@ def made(who: str, url: str, trait: str) -> Made:
     moved = [each.parent.parent for each in folder.glob("*/hooks/update") if (each.parent.parent / "HEAD").exists()]
     moved = [each for each in moved if each.name.endswith(".git") and each.name != "beside.git"]
     for each in moved:
+        hook = each / "hooks/update"
+        hook.write_text(hook.read_text().replace(str(each), str(home / each.name)))
         shutil.move(each, home / each.name)
     for config in folder.rglob("config"):
         if config.is_file():
