@@ -86,6 +86,11 @@ class Courses:
         self.bus.idle(600)
         return {name: f"{ends[name]}: " + "\n".join(self.posts(name)[before[name] :]) for name in names}
 
+    def question(self, name: str) -> str:
+        """A task that is to change nothing; with `own` the agent tries to change the clone."""
+        attack = f"shell P={shlex.quote(self.made[name].clone)} sh {_ATTACK} >/dev/null 2>&1; :"
+        return attack if self.mode == "own" else "say hi"
+
     def done(self, names: list[str], text: Callable[[str], str]) -> None:
         """Hand in a task for each, all of which are done."""
         said = self.each(names, text)
@@ -178,7 +183,7 @@ def test_each_goes_its_course_as_a_person_expects(courses: Courses) -> None:
     before = courses.state()
 
     courses.refused([name for name in courses.made if name not in able])
-    courses.done(able, lambda name: f"shell P={shlex.quote(courses.made[name].clone)} sh {_ATTACK} >/dev/null 2>&1; :")
+    courses.done(able, courses.question)
     assert courses.cards("open") == {}
     courses.done(able, lambda _: "create one.txt: 1")
     courses.done(able, lambda _: "create deeper/two.txt: 2")
