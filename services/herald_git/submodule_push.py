@@ -87,6 +87,8 @@ def _ready_one(project: Project, branch: str, moved: Moved, path: list[str]) -> 
             return f"{lacks}; push it there, or set `git.submodules.push: true`, then `!push`"
         if origin.address.anonymous:
             return f"{lacks}, and is reached without a key; `git.submodules.urls` can name an address with one"
+        if not has(own, moved.new, command.environment() | _with_mirror(key)):
+            return f"{lacks}, and Herald does not have it either; push it there"
         inner = own.mended(lambda: _moved(own, key, moved.old, moved.new)) if len(path) < _DEEPEST else []
     if reason := _ready(project, branch, inner, path):
         return reason
@@ -126,12 +128,12 @@ def _is_published(own: Repository, project: Project, origin: Origin, commit: str
 def _moved(own: Repository, mirror: str, old: str, new: str) -> list[Moved]:
     """The gitlinks that a commit changed since it left the history of another one."""
     environment = command.environment() | _with_mirror(mirror)
-    if not old:
+    if not old or not has(own, old, environment):  # a commit that nobody has any more says nothing
         listed = own.git("ls-tree", "-r", "-z", "--full-tree", new, seconds=_SECONDS, environment=environment)
-        if remote.is_own_fault(listed.words):
+        if listed.code:
             raise RepositoryError(listed.words)
-        lines = [line for line in listed.out.split(b"\0") if line.startswith(_GITLINK)]
-        return [Moved(os.fsdecode(line.split(b"\t", 1)[1]), "", line.split(b" ")[2][:40].decode()) for line in lines]
+        lines = [line.partition(b"\t") for line in listed.out.split(b"\0") if line.startswith(_GITLINK)]
+        return [Moved(os.fsdecode(path), "", words.split(b" ")[2].decode()) for words, _, path in lines]
     fork = own.git("merge-base", old, new, seconds=_SECONDS, environment=environment).out.decode().strip() or old
     options = ("-r", "-z", "--raw", "--no-renames", "--ignore-submodules=none", "--no-abbrev")
     listed = own.git("diff-tree", *options, fork, new, seconds=_SECONDS, environment=environment)
