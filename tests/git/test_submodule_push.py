@@ -6,6 +6,7 @@ from herald_git.submodule import key_of
 from tests.git.conftest import Workbench
 from tests.git.test_submodule import library, name_submodule
 from tests.support import repositories
+from tests.support.largefiles import pointer_of
 from tests.support.repositories import Remote, git
 
 BRANCH = "agent/sample-1"
@@ -84,3 +85,34 @@ def test_a_submodule_s_commit_that_herald_does_not_have_either_is_told(bench: Wo
     assert outcome == "refused"
     assert "Herald does not have it either; push it there" in reason
     assert BRANCH not in bench.remote.heads()
+
+
+def test_a_submodule_s_commit_that_names_a_large_file_is_not_pushed_without_it(bench: Workbench) -> None:
+    lib = Submodule(bench)
+    lib.commit({".gitattributes": "*.bin filter=lfs -text\n", "a.bin": pointer_of(b"large" * 100)})
+    git(lib.work, "rm", "--quiet", "a.bin")
+    head = lib.commit({"b.c": "two\n"})
+
+    outcome, reason = lib.push(head)
+    assert outcome == "refused"
+    assert "names files of git-lfs, which Herald does not push there" in reason
+    assert BRANCH not in lib.remote.heads()
+    assert BRANCH not in bench.remote.heads()
+
+    git(lib.work, "push", "--quiet", "--no-verify", "origin", "main")
+    assert lib.push(head) == ("pushed", "")
+
+
+def test_a_submodule_s_commit_with_a_text_that_looks_like_a_pointer_is_pushed(bench: Workbench) -> None:
+    lib = Submodule(bench)
+    head = lib.commit({".gitattributes": "*.bin filter=lfs -text\n", "example.txt": pointer_of(b"large" * 100)})
+    assert lib.push(head) == ("pushed", "")
+    assert not list((bench.state / "git").glob("*/herald-index*"))
+
+
+def test_a_commit_that_was_kept_before_its_address_was_accepted_is_pushed(bench: Workbench) -> None:
+    lib = Submodule(bench)
+    head = lib.commit({"b.c": "two\n"}, imported=False)
+    bench.import_commit(lib.work, head, key_of("sample", "unknown:lib"))
+    assert lib.push(head) == ("pushed", "")
+    assert lib.remote.heads()[BRANCH] == head
