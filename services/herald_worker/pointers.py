@@ -22,6 +22,7 @@ from herald_worker.mirror import Mirror
 _BASE = "refs/base/default"
 _ENTRY = re.compile(rb"\d+ blob ([0-9a-f]+) +(\d+)\t(.*)", re.DOTALL)
 _MOST_NAMED = 100_000
+_SHOWN = 5
 
 
 class LargeFile(NamedTuple):
@@ -37,12 +38,13 @@ def folder(project: str = "", head: str = "") -> str:
     return os.path.join(names.state_folder(names.WORKER), "largefiles", *filter(None, (project, head)))
 
 
-async def named_by_new(mirror: Mirror, head: str) -> list[LargeFile]:
-    """Large files that the commits of `head` name and the remote's default branch does not. Raises HeraldError."""
+async def named_by_new(mirror: Mirror, head: str, known: tuple[str, ...] = (_BASE,)) -> list[LargeFile]:
+    """Large files that the commits of `head` name and those that are `known` do not: by default those of the remote's
+    default branch. Raises HeraldError."""
     if not await mirror.has(head):
         return []
     small = f"--filter=blob:limit={largefiles.LARGEST_POINTER + 1}"
-    async with _git(mirror, "rev-list", "--objects", small, head, "--not", _BASE) as listed:
+    async with _git(mirror, "rev-list", "--objects", small, head, "--not", *known) as listed:
         paths = await asyncio.to_thread(lambda: dict(_named(listed)))
     found = await _pointers(mirror, paths)
     if not found:
@@ -68,6 +70,12 @@ def matches(path: str, glob: str) -> bool:
     if "/" not in glob and any(fnmatchcase(part, glob) for part in path.split("/")):
         return True
     return fnmatchcase(path, glob) or fnmatchcase(path, f"{glob}/*")
+
+
+def shown(files: list[LargeFile]) -> str:
+    """The first paths, for people; empty when there are none."""
+    more = f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
+    return ", ".join(plain(each.path) for each in files[:_SHOWN]) + more
 
 
 @contextlib.asynccontextmanager

@@ -203,7 +203,7 @@ def test_nothing_that_a_run_put_into_the_repository_of_a_submodule_is_run_or_obe
     trap = tmp_path / "trap"
     attack = (
         f"{UPDATE}; M=.git/modules/lib; printf '#!/bin/sh\\ntouch {trap}\\ncat\\n' > /tmp/t$$; chmod +x /tmp/t$$;"
-        f" git -C lib config filter.x.clean /tmp/t$$; git -C lib config filter.x.smudge /tmp/t$$;"
+        f" git -C lib config filter.x.clean /tmp/t$$; git -C lib config filter.lfs.clean /tmp/t$$;"
         f" git -C lib config core.fsmonitor /tmp/t$$; git -C lib config core.hooksPath /tmp;"
         f" mkdir -p $M/hooks $M/info; cp /tmp/t$$ $M/hooks/post-checkout; echo '* filter=x' > $M/info/attributes;"
         f" echo /etc > $M/objects/info/alternates; rm -f {trap}; touch -d 2001-01-01 lib/a.c"
@@ -218,7 +218,7 @@ def test_nothing_that_a_run_put_into_the_repository_of_a_submodule_is_run_or_obe
     assert not (module / "hooks").exists()
     assert not (module / "info/attributes").exists()
     assert not (module / "objects/info/alternates").exists()
-    assert "filter" not in (module / "config").read_text()
+    assert "/tmp/t" not in (module / "config").read_text()
     assert git(project.place.tree / "lib", "fsck", "--full") == ""
 
 
