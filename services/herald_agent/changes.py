@@ -6,10 +6,11 @@ them (line endings, filters that do not give back what they got). Those are nobo
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from stat import S_ISDIR, S_ISLNK, S_ISREG
 from typing import BinaryIO, NamedTuple
 
+from herald_agent.beforehand import NOTHING, Beforehand, Places
 from herald_agent.git import Git, refused
 
 _LONG = 900.0
@@ -48,6 +49,8 @@ class Changes(NamedTuple):
     submodules: list[str]
     strange: list[str]
     """Neither files nor links, which no commit can hold."""
+    withheld: list[str]
+    """Untracked files that git ignored before the run: nobody's work, although it would name them now."""
 
     def without_deleted(self, folder: str, paths: set[bytes]) -> "Changes":
         """Without those of these paths that are not there any more."""
@@ -59,18 +62,16 @@ class Changes(NamedTuple):
         return bool(self.paths) or self.staged
 
 
-def changes(git: Git, *, with_untracked: bool = True, before: Sequence[str] = ()) -> Changes:
-    """What was changed against the index, which is that of the commit that is checked out. Raises Failed, OSError.
-
-    `before` are untracked files, and folders with a slash at their end, that were there before."""
+def changes(git: Git, *, with_untracked: bool = True, before: Beforehand = NOTHING) -> Changes:
+    """What was changed against the index, which is that of the commit that is checked out. Raises Failed, OSError."""
     untracked = "all" if with_untracked else "no"
     options = ("-z", "--porcelain=v2", "--no-renames", f"--untracked-files={untracked}", "--ignore-submodules=dirty")
-    files, folders = {os.fsencode(each) for each in before}, tuple(os.fsencode(x) for x in before if x.endswith("/"))
-    named = [
-        each
-        for each in _understood(git.listed("status", *options, deadline=_LONG))
-        if each.kind != "?" or not (each.path in files or each.path.startswith(folders))
-    ]
+    found = list(_understood(git.listed("status", *options, deadline=_LONG)))
+    strangers, hidden = Places(before.untracked), Places(before.ignored)
+    others = [each.path for each in found if each.kind == "?"]
+    withheld = [path for path in others if path in hidden and path not in strangers]
+    nobodys = {path for path in others if path in strangers}.union(withheld)
+    named = [each for each in found if each.kind != "?" or each.path not in nobodys]
     there = [each.path for each in named if each.kind in ("M", "T") and not each.submodule and not each.repository]
     numbers: list[int] = git.inside(lambda: _strange(git.folder, there)) if there else []
     strange = [there[number] for number in numbers]
@@ -92,7 +93,8 @@ def changes(git: Git, *, with_untracked: bool = True, before: Sequence[str] = ()
         if not each.submodule and not each.repository
     ]
     is_staged = any(each.kind == "A" for each in named)
-    return Changes(paths, is_staged, repositories, submodules, [os.fsdecode(path) for path in strange])
+    names = [[os.fsdecode(path) for path in each] for each in (strange, withheld)]
+    return Changes(paths, is_staged, repositories, submodules, *names)
 
 
 def stage(git: Git, paths: list[bytes]) -> None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from herald import durable
 from herald.errors import Failed
-from herald_agent import submodules
+from herald_agent import beforehand, submodules
 from herald_agent.changes import Changes, changes, stage
 from herald_agent.git import Git, refused
 from herald_agent.record import Going, Record, Uncommitted
@@ -107,6 +107,11 @@ def name_what_is_left_out(found: Changes, notes: list[str]) -> None:
         notes.append(f"Not taken, because they are repositories of their own: {_some(found.repositories)}.")
     if found.strange:
         notes.append(f"Not taken, because they are neither files nor links: {_some(found.strange)}.")
+    if found.withheld:
+        notes.append(
+            f"Not taken, because git ignored it before the run: {_some(found.withheld)}."
+            " What of this belongs to the work, the agent has to commit itself."
+        )
 
 
 def put_back(git: Git, going: Going, notes: list[str], *, cut_off: bool) -> None:
@@ -157,9 +162,10 @@ def take_in_place(
         if not auto_commit:
             if end.head != going.base:
                 git("reset", "--quiet", "--soft", going.base)
-            return bool(changes(git, before=record.before))
+            return bool(changes(git, before=record.beforehand))
         submodules.unstage(git, record.submodules)
-        found = submodules.sort_out(git, changes(git, before=record.before), record.submodules)
+        beforehand.unstage(git, record.beforehand)
+        found = submodules.sort_out(git, changes(git, before=record.beforehand), record.submodules)
         submodules.tell(git, "", record.submodules, notes)
         name_what_is_left_out(found, notes)
         commit(git, going, end.head, found)
