@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from stat import S_ISDIR, S_ISLNK, S_ISREG
 from typing import BinaryIO, NamedTuple
 
-from herald_agent.beforehand import NOTHING, Beforehand, Places
+from herald_agent.beforehand import NOTHING, Beforehand, Places, drop
 from herald_agent.git import Git, refused
 
 _LONG = 900.0
@@ -98,11 +98,38 @@ def changes(git: Git, *, with_untracked: bool = True, before: Beforehand = NOTHI
 
 
 def stage(git: Git, paths: list[bytes]) -> None:
-    """Bring these paths as they are into the index. Raises Failed."""
-    given = b"".join(path + b"\0" for path in paths)
+    """Bring these paths as they are into the index. Raises Failed, OSError.
+
+    First what is gone: git looks at no path behind a link, and adds none in place of a folder that has files there."""
+    gone = {paths[number] for number in git.inside(lambda: _gone(git.folder, paths))}
+    drop(git, [path for path in paths if path in gone])
+    given = b"".join(path + b"\0" for path in paths if path not in gone)
     output = git.attempt("update-index", "-z", "--add", "--remove", "--replace", "--stdin", given=given, deadline=_LONG)
     if output.code != 0:
         raise refused("update-index", output)
+
+
+def _gone(place: str, paths: list[bytes]) -> list[int]:
+    """In the child: which of the paths are no files any more; a folder that is a repository counts as one."""
+    root = os.fsencode(place)
+    folders: dict[bytes, bool] = {}
+
+    def is_behind_folders(path: bytes) -> bool:
+        end = path.find(b"/")
+        while end >= 0:
+            above = path[:end]
+            if above not in folders:
+                folders[above] = S_ISDIR(_mode(os.path.join(root, above)))
+            if not folders[above]:
+                return False
+            end = path.find(b"/", end + 1)
+        return True
+
+    def is_file(path: bytes) -> bool:
+        mode = _mode(os.path.join(root, path)) if is_behind_folders(path) else 0
+        return os.path.lexists(os.path.join(root, path, b".git")) if S_ISDIR(mode) else mode != 0
+
+    return [number for number, path in enumerate(paths) if not is_file(path)]
 
 
 def _understood(fields: list[bytes]) -> Iterator[Change]:
