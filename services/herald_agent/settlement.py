@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from herald import durable
 from herald.errors import Failed
-from herald_agent import beforehand, submodules
+from herald_agent import beforehand, loose, submodules
 from herald_agent.changes import Changes, changes, stage
 from herald_agent.git import Git, refused
 from herald_agent.record import Going, Record, Uncommitted
@@ -57,6 +57,7 @@ def end_of(git: Git, git_folder: str, going: Going, notes: list[str]) -> End:
     git.inside(lambda: clear_locks(git_folder, going.branch))
     unfinished = end_unfinished(git, git_folder)
     notes.extend(f"The agent left {act} unfinished; it was aborted." for act in unfinished)
+    loose.give_branches(git, going, notes)
     head = git.head_of(going.branch)
     if git.branch() == going.branch:
         return End(head, on_branch=True)
