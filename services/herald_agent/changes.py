@@ -71,6 +71,9 @@ def changes(git: Git, *, with_untracked: bool = True, before: Beforehand = NOTHI
     others = [each.path for each in found if each.kind == "?"]
     withheld = [path for path in others if path in hidden and path not in strangers]
     nobodys = {path for path in others if path in strangers}.union(withheld)
+    inner = _repositories(git, [path for path in others if path not in nobodys])
+    within = Places(inner)
+    nobodys |= {path for path in others if path in within}
     named = [each for each in found if each.kind != "?" or each.path not in nobodys]
     there = [each.path for each in named if each.kind in ("M", "T") and not each.submodule and not each.repository]
     numbers: list[int] = git.inside(lambda: _strange(git.folder, there)) if there else []
@@ -86,6 +89,7 @@ def changes(git: Git, *, with_untracked: bool = True, before: Beforehand = NOTHI
         os.fsdecode(each.path) for each in named if each.repository or (each.kind == "?" and each.path.endswith(b"/"))
     ]
     left = {*same, *strange}
+    repositories += [name for name in inner if name not in repositories]
     paths = [
         each.path
         for each in named
@@ -115,14 +119,11 @@ def _gone(place: str, paths: list[bytes]) -> list[int]:
     folders: dict[bytes, bool] = {}
 
     def is_behind_folders(path: bytes) -> bool:
-        end = path.find(b"/")
-        while end >= 0:
-            above = path[:end]
+        for above in _folders(path):
             if above not in folders:
-                folders[above] = S_ISDIR(_mode(os.path.join(root, above)))
+                folders[above] = S_ISDIR(_mode(os.path.join(root, above[:-1])))
             if not folders[above]:
                 return False
-            end = path.find(b"/", end + 1)
         return True
 
     def is_file(path: bytes) -> bool:
@@ -130,6 +131,40 @@ def _gone(place: str, paths: list[bytes]) -> list[int]:
         return os.path.lexists(os.path.join(root, path, b".git")) if S_ISDIR(mode) else mode != 0
 
     return [number for number, path in enumerate(paths) if not is_file(path)]
+
+
+def _repositories(git: Git, untracked: list[bytes]) -> list[str]:
+    """Folders of untracked files alone that hold a `.git`, whether git can read it or not: a linked working tree is
+    none to git any more when the repository around it was made anew."""
+    names: list[str] = git.inside(lambda: _with_git(git.folder, untracked)) if untracked else []
+    if not names:
+        return []
+    places = {os.fsencode(name) for name in names}
+    with_tracked = {
+        above for path in git.listed("ls-files", "-z", deadline=_LONG) for above in _folders(path) if above in places
+    }
+    left = [name for name in names if os.fsencode(name) not in with_tracked]
+    return [name for name in left if os.fsencode(name.rstrip("/")) not in Places(left)]
+
+
+def _with_git(place: str, paths: list[bytes]) -> list[str]:
+    """In the child: the folders above the paths that hold a `.git`."""
+    root, known, found = os.fsencode(place), dict[bytes, bool](), dict[bytes, None]()
+    for path in paths:
+        for folder in _folders(path):
+            if folder not in known:
+                known[folder] = os.path.lexists(os.path.join(root, folder, b".git"))
+            if known[folder]:
+                found[folder] = None
+    return [os.fsdecode(folder) for folder in found]
+
+
+def _folders(path: bytes) -> Iterator[bytes]:
+    """The folders that a path is in, the outermost first, each with a slash at its end."""
+    end = path.find(b"/")
+    while end >= 0:
+        yield path[: end + 1]
+        end = path.find(b"/", end + 1)
 
 
 def _understood(fields: list[bytes]) -> Iterator[Change]:
