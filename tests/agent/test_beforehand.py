@@ -1,5 +1,6 @@
 """What lay in a workspace before a run, untracked or ignored: it is nobody's work, and stays."""
 
+import subprocess
 from typing import Any
 
 import pytest
@@ -121,3 +122,24 @@ def test_untracked_files_from_before_are_never_taken_however_many_and_whatever_t
     end = place.run("shell echo new > data/new").end
     assert paths(place, end) == ["README.md", "data/keep", "data/new"]
     assert (place.tree / "two\nlines").exists()
+
+
+CONFIGURED = {
+    "the clone": "git config core.excludesFile .git/mine; printf secret.env > .git/mine",
+    "the home": "git config --global core.excludesFile '~/mine'; printf secret.env > ~/mine",
+    "the default": "mkdir -p ~/.config/git; printf secret.env > ~/.config/git/ignore",
+}
+
+
+@pytest.mark.parametrize("where", CONFIGURED)
+def test_what_a_person_ignores_everywhere_the_agent_s_git_ignores_too(place: Place, where: str) -> None:
+    home = place.folder / "home"
+    home.mkdir()
+    place.environment["HERALD_AGENT_HOME"] = str(home)
+    place.configure(workspace="path")
+    environment = {"PATH": place.environment["PATH"], "HOME": str(home)}
+    subprocess.run(["sh", "-c", CONFIGURED[where]], cwd=place.clone, env=environment, check=True)
+    (place.clone / "scratch.txt").write_text("mine\n")
+    end = place.run("shell echo S > secret.env; echo w > w.txt; git add -A; git commit -qm Work").end
+    work = git(place.clone, "log", "-1", "--format=%H", "--grep=^Work$", end["branch"])
+    assert git(place.clone, "ls-tree", "-r", "--name-only", work).split() == ["README.md", "w.txt"]
