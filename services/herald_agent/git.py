@@ -38,6 +38,10 @@ class Git:
         """The same with more in its environment."""
         return Git(self.folder, {**self._environment, **variables}, self.stop, self._confine, self.scratch)
 
+    def in_environment(self, environment: Mapping[str, str]) -> "Git":
+        """The same in an environment of its own."""
+        return Git(self.folder, environment, self.stop, self._confine, self.scratch)
+
     def inside(self, act: Callable[[], Any], deadline: float = 300.0) -> Any:
         """An act of Herald's own on these files, confined as git is. Raises as `inside.inside` does."""
         return inside(self._confine, act, stop=self.stop, deadline=deadline)

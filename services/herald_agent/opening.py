@@ -11,6 +11,7 @@ from typing import NamedTuple, NoReturn
 from herald import journal
 from herald.errors import Failed
 from herald_agent import (
+    beforehand,
     copies,
     gitfolder,
     largefiles,
@@ -72,7 +73,8 @@ class OpenWorkspace:
             copies.copy_files(own, self.notes)
             copies.name_what_is_left_behind(own, self.notes)
             strangers = tree.untracked(own.git)
-            own.exclude(tree.patterns_of(tree.untracked_files(own.git) if strangers else []))
+            self._note_what_lies_there(strangers)
+            own.exclude(tree.patterns_of(map(os.fsencode, self._record.before)))
             self._tell_of_strangers(strangers)
             if largefiles.fill(own.git):
                 own.save_index()
@@ -86,7 +88,7 @@ class OpenWorkspace:
             self._switch("checkout", "--quiet", "--no-overwrite-ignore", *made)
             self._record.hidden = submodules_in_place.bring(git, self.notes)
             self._record.submodules = submodules.standings(git)
-            self._record.before = [os.fsdecode(path) for path in tree.untracked_files(git)]
+            self._note_what_lies_there(tree.untracked(git))
             self._record.write()
             submodules_in_place.hide(git, self._record.hidden, hidden=True)
             if self._workspace.project.lfs_get != ("none",):
@@ -102,6 +104,11 @@ class OpenWorkspace:
         if names:
             raise Failed(f"in the way of what is to be checked out: {_some(names)}; move that away, or say `!own`")
         raise refused("checkout", output)
+
+    def _note_what_lies_there(self, strangers: list[bytes]) -> None:
+        git = self.repository.git
+        self._record.before = [os.fsdecode(path) for path in tree.untracked_files(git, strangers)]
+        self._record.ignored = beforehand.ignored(git)
 
     def _tell_of_moved(self, moved: list[str]) -> None:
         if moved:
@@ -119,7 +126,7 @@ class OpenWorkspace:
 
     def hidden(self) -> bytes:
         """Patterns of a person's untracked files, which the agent's own git is to pass over, too."""
-        return tree.patterns_of(map(os.fsencode, self._record.before))
+        return tree.patterns_of([] if self._going.own else map(os.fsencode, self._record.before))
 
     def go_on(self) -> None:
         """Work in the tree as it is. Raises Failed, OSError."""
@@ -143,6 +150,7 @@ class OpenWorkspace:
             notes.extend(f"Removed {path}, a pipe or the like that git would wait for." for path in removed)
             cut_off = repository.git.inside(lambda: settlement.clear_locks(repository.git_folder, going.branch))
             submodules_in_place.hide(repository.git, self._record.hidden, hidden=False)
+            beforehand.hold(repository.git, repository.git_folder, self._record.beforehand)
             if ready:
                 uncommitted = settlement.take_in_place(
                     *(repository.git, repository.git_folder, going, notes, self._record), auto_commit=auto_commit
@@ -152,6 +160,7 @@ class OpenWorkspace:
                 settlement.put_back(repository.git, going, notes, cut_off=cut_off and not ready)
                 submodules_in_place.put_back(repository.git, self._record.came, going.branch, notes)
                 self._record.came, self._record.hidden = {}, []
+            beforehand.give_back(repository.git, repository.git_folder, notes)
         self._record.uncommitted = settlement.left_uncommitted(going) if uncommitted else None
         left = settlement.result(repository.git, going, notes, uncommitted=uncommitted)
         if going.ours and not left.commits and not uncommitted:
@@ -189,7 +198,8 @@ class OpenWorkspace:
             own.look(head or going.base if auto_commit else going.base, going.branch)
             began = self._record.submodules
             submodule_checkout.hold(own.git, going.branch)
-            found = submodules.sort_out(own.git, changes(own.git).without_deleted(own.git.folder, sparse), began)
+            found = changes(own.git, before=self._record.beforehand)
+            found = submodules.sort_out(own.git, found.without_deleted(own.git.folder, sparse), began)
             submodules.tell(own.git, within(own.git), began, notes)
             settlement.name_what_is_left_out(found, notes)
             if auto_commit and on_branch:

@@ -12,11 +12,12 @@ import os
 from typing import Any, NamedTuple
 
 from herald import durable, journal
+from herald_agent.beforehand import Beforehand
 from herald_agent.locks import folder
 from herald_agent.submodules import Standing
 
 _MOST_UNFINISHED = 50
-_LIMIT = 8 << 20
+_LIMIT = 1 << 30  # a million paths, some of them long
 
 
 class Going(NamedTuple):
@@ -58,7 +59,9 @@ class Record:
         self.excluded = ""
         """Patterns of files from before the run, which are nobody's work."""
         self.before: list[str] = []
-        """Untracked files in a person's folder from before the run; a folder of such files ends with a slash."""
+        """Untracked files from before the run; a folder of such files ends with a slash."""
+        self.ignored: list[str] = []
+        """What git ignored then, in the same form."""
         self.told: list[str] = []
         """Kinds of things that are said once for a workspace."""
         self.upstream: tuple[str, str] = ("", "")
@@ -86,6 +89,7 @@ class Record:
             self.uncommitted = Uncommitted(*map(str, left)) if left else None
             self.excluded = str(body.get("excluded", ""))
             self.before = [str(each) for each in body.get("before", [])]
+            self.ignored = [str(each) for each in body.get("ignored", [])]
             self.told = [str(each) for each in body.get("told", [])]
             branch, head = body.get("upstream", ("", ""))
             self.upstream = (str(branch), str(head))
@@ -109,6 +113,11 @@ class Record:
         self._unfinished.pop(going.asked, None)
         self._unfinished[going.asked] = [going.branch, going.base]
         self.write()
+
+    @property
+    def beforehand(self) -> Beforehand:
+        """What lay in the workspace before the run."""
+        return Beforehand(self.before, self.ignored)
 
     @property
     def ready(self) -> bool:
@@ -151,7 +160,8 @@ class Record:
 
     def clear(self) -> None:
         """Note that the workspace is made anew."""
-        self.going, self.uncommitted, self.excluded, self.before = None, None, "", []
+        self.going, self.uncommitted, self.excluded = None, None, ""
+        self.before, self.ignored = [], []
         self._unfinished, self.told, self.copied = {}, [], {}
         self.submodules, self.came, self.hidden = {}, {}, []
         self.write()
@@ -177,6 +187,7 @@ class Record:
             "uncommitted": self.uncommitted,
             "excluded": self.excluded,
             "before": self.before,
+            "ignored": self.ignored,
             "told": self.told,
             "copied": self.copied,
             "upstream": self.upstream,

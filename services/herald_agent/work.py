@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from herald import journal, names
 from herald.errors import Failed, HeraldError
 from herald.snapshot import Snapshot
-from herald_agent import attachments, claude, largefiles, login, outcome, process, prompt, selfcheck
+from herald_agent import attachments, claude, excluding, largefiles, login, outcome, process, prompt, selfcheck
 from herald_agent.access import Access, access
 from herald_agent.bootstrap import add_templates
 from herald_agent.control import Control
@@ -161,17 +161,18 @@ def _work(request: Request, place: Place, stop: StopSignal, begun: float) -> Wor
 
 
 def _hide(opened: OpenWorkspace, place: Place, environment: Environment) -> None:
-    """Have the agent's git pass over what a person has lying about in the folder."""
+    """Have the agent's git pass over what a person has lying about in the folder, beside what they ignore."""
     patterns = opened.hidden()
     if not patterns:
         return
-    path = os.path.join(place.temporary, _EXCLUDE)
+    git, path = opened.repository.git, os.path.join(place.temporary, _EXCLUDE)
+    theirs = excluding.configured(git, environment.agent)
 
     def write() -> None:
         with open(path, "wb") as file:
-            file.write(patterns)
+            file.write(excluding.read(theirs) + patterns)
 
-    opened.repository.git.inside(write)
+    git.inside(write)
     count = int(environment.agent.get("GIT_CONFIG_COUNT", "0"))
     named = {f"GIT_CONFIG_KEY_{count}": "core.excludesFile", f"GIT_CONFIG_VALUE_{count}": path}
     environment.agent.update({**named, "GIT_CONFIG_COUNT": str(count + 1)})
