@@ -64,7 +64,7 @@ def access(
         make_folder(workspace)
     confinement = confine(settings, workspace, temporary, readable)
     git = Git(workspace.folder, git_environment(workspace), stop, confinement.enter, workspace.home)
-    record = Record(workspace.name)
+    record = Record(workspace)
     if upstream is not None and upstream.branch:
         record.upstream = (upstream.branch, upstream.head)
     own = None

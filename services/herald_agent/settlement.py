@@ -171,7 +171,7 @@ def take_in_place(
 
 def left_uncommitted(going: Going) -> Uncommitted:
     """What the record says of changes that stay in the tree."""
-    return Uncommitted(going.branch, going.base, going.back)
+    return Uncommitted(going.branch, going.base, going.back, going.folder, going.own)
 
 
 def message_of(title: str) -> str:
