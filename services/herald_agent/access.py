@@ -12,6 +12,7 @@ from herald_agent.gitfolder import Upstream
 from herald_agent.inside import Unusable
 from herald_agent.ownclone import OwnClone, make_folder
 from herald_agent.record import Record
+from herald_agent.recovery import leave_elsewhere
 from herald_agent.repository import Repository, open_own, open_repository
 from herald_agent.stop import StopSignal
 from herald_agent.store import Store
@@ -65,6 +66,7 @@ def access(
     confinement = confine(settings, workspace, temporary, readable)
     git = Git(workspace.folder, git_environment(workspace), stop, confinement.enter, workspace.home)
     record = Record(workspace)
+    leave_elsewhere(record)
     if upstream is not None and upstream.branch:
         record.upstream = (upstream.branch, upstream.head)
     own = None

@@ -14,6 +14,7 @@ from herald_agent import (
     copies,
     gitfolder,
     largefiles,
+    recovery,
     settlement,
     submodule_checkout,
     submodules,
@@ -147,7 +148,9 @@ class OpenWorkspace:
                 )
             if not uncommitted:
                 self._record.set_unready()
-                settlement.put_back(repository.git, going, notes, cut_off=cut_off and not ready)
+                is_back = settlement.put_back(repository.git, going, notes, cut_off=cut_off and not ready)
+                at = repository.git.branch() or repository.git.commit_of("HEAD") or going.branch
+                self._record.astray = ("", "") if is_back else (at, going.back)
                 submodules_in_place.put_back(repository.git, self._record.came, going.branch, notes)
                 self._record.came, self._record.hidden = {}, []
         self._record.uncommitted = settlement.left_uncommitted(going) if uncommitted else None
@@ -231,24 +234,41 @@ def open_workspace(workspace: Workspace, repository: Repository, record: Record,
         else:
             opened.set_up()
     except (Failed, OSError) as error:
-        _give_up(workspace, repository, record, error)
+        if repository.own is None:
+            _put_back(opened, error)
+        _give_up(workspace, repository.own, record, error)
     except BaseException:
         opened.close()
         raise
     return opened
 
 
-def _give_up(workspace: Workspace, repository: Repository, record: Record, error: Failed | OSError) -> NoReturn:
-    """Raise what a workspace that cannot be set up means: an own one is made anew the next time."""
-    words = error.message if isinstance(error, Failed) else f"{error.filename or workspace.folder}: {error.strerror}"
-    if repository.own is None:
-        record.end()
-        raise Unusable(f"{repository.folder}: {words}") from error
+def _put_back(opened: OpenWorkspace, error: Failed | OSError) -> NoReturn:
+    """A person's folder could not be set up: it is as before, or the next act puts it back. Raises Unusable."""
+    said, words = len(opened.notes), f"{opened.folder} could not be set up: {_words(error, opened.folder)}."
+    try:
+        opened.close()
+    except (Failed, OSError) as other:
+        reason = _words(other, opened.folder)
+        raise Unusable(
+            f"{words} Nor could it be put back: {reason}; it may stand on branch {opened.branch}, and the next task"
+            " tries again"
+        ) from error
+    raise Unusable(" ".join([words, *opened.notes[said:]])) from error
+
+
+def _words(error: Failed | OSError, folder: str) -> str:
+    return error.message if isinstance(error, Failed) else f"{error.filename or folder}: {error.strerror}"
+
+
+def _give_up(workspace: Workspace, own: OwnClone, record: Record, error: Failed | OSError) -> NoReturn:
+    """Raise what an own workspace that cannot be set up means: it is made anew the next time."""
+    words = _words(error, workspace.folder)
     if is_no_fault_of_it(error):
         record.end()
         raise Failed(f"the workspace {workspace.name} could not be set up: {words}") from error
     if any(sign in words for sign in ("unable to read", "bad object", "missing blob", "missing tree", "corrupt")):
-        repository.own.store.set_aside(words)
+        own.store.set_aside(words)
         record.end()
         raise Incomplete(
             f"the objects of {workspace.project.name} are damaged and are fetched anew ({words})"
@@ -272,9 +292,8 @@ def recover(
     going = record.going
     if going is None:
         return None
-    if going.folder != workspace.folder or going.own != workspace.own:
-        journal.warning(f"a killed run worked in {going.folder}, look there", project=workspace.project.name)
-        record.end()
+    if repository.own is None and not recovery.is_as_it_was_left(repository, going, ready=record.ready):
+        recovery.leave(repository, record, going)
         return None
     left = OpenWorkspace(repository, workspace, record, going)
     own = repository.own
@@ -287,9 +306,9 @@ def recover(
     except (Failed, OSError) as error:
         if own is None or is_no_fault_of_it(error):
             raise
-        _give_up(workspace, repository, record, error)
+        _give_up(workspace, own, record, error)
     if own is None and closed.aside:
-        record.tell(closed.aside)
+        record.tell(*closed.aside)
         record.write()
     journal.notice(f"closed what a killed run left on {going.branch}: {closed.describe()}", project=workspace.name)
     return None

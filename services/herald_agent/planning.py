@@ -48,7 +48,7 @@ def plan(workspace: Workspace, repository: Repository, record: Record, wanted: W
     ours = not head or branch == record.continued(wanted.branch, wanted.base)
     going = _going(workspace, wanted, branch, wanted.base, created=not head, ours=ours)
     if repository.own is None:
-        going = going._replace(back=_back(repository))
+        going = going._replace(back=_back(repository, record))
     return Plan(going, go_on=False)
 
 
@@ -62,6 +62,8 @@ def name_what_is_elsewhere(record: Record, notes: list[str]) -> None:
                 f"Changes that an earlier task left uncommitted are in {left.folder}, on branch {left.branch};"
                 " this task does not go on with them."
             )
+            if left.back:
+                notes.append(f"Once they are committed or stashed there, `git checkout {left.back}` puts it back.")
 
 
 def _going(workspace: Workspace, wanted: Wanted, branch: str, base: str, *, created: bool, ours: bool) -> Going:
@@ -94,8 +96,11 @@ def _is_there_still(workspace: Workspace, repository: Repository, record: Record
     )
 
 
-def _back(repository: Repository) -> str:
-    """What is checked out in the project's folder. Raises Unusable when it cannot be left and put back."""
+def _back(repository: Repository, record: Record) -> str:
+    """What is checked out in the project's folder, or was before a run that could not leave it.
+
+    Raises Unusable when it cannot be left and put back.
+    """
     git = repository.git
     if not git.commit_of("HEAD"):
         raise Unusable(f"{repository.folder} has no commit checked out; make a first commit there")
@@ -105,4 +110,6 @@ def _back(repository: Repository) -> str:
             f"{repository.folder} has uncommitted changes; commit or stash them there, or say `!stash`, which puts"
             " them aside, or `!own`, after which the agent works in a clone of its own; then send the task again"
         )
-    return git.branch() or git.commit_of("HEAD")
+    at = git.branch() or git.commit_of("HEAD")
+    branch, back = record.astray
+    return back if branch == at else at

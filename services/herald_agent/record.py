@@ -9,7 +9,6 @@ at an own workspace. Written under the workspace lock.
 
 import json
 import os
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from herald import durable, journal
@@ -79,6 +78,8 @@ class Record:
         """Where a person had them; path mode puts that back."""
         self.hidden: list[str] = []
         """Submodules that stand elsewhere than the base has them, and that git passes over during the run."""
+        self.astray: tuple[str, str] = ("", "")
+        """The run's branch that could not be left in a person's folder, and what is to be put back there."""
         self._unfinished: dict[str, list[str]] = {}
         for each in os.listdir(records):
             if each.startswith(f".{workspace.name}.json."):  # a kill came while it was written
@@ -100,6 +101,8 @@ class Record:
             self.copied = {str(path): str(digest) for path, digest in body.get("copied", {}).items()}
             self.submodules = _standings(body.get("submodules", {}))
             self.came = _standings(body.get("came", {}))
+            branch, back = body.get("astray", ("", ""))
+            self.astray = (str(branch), str(back))
             self.hidden = [str(each) for each in body.get("hidden", [])]
         except FileNotFoundError:
             return
@@ -128,14 +131,22 @@ class Record:
         if left is None:
             self._left.pop(self._workspace.folder, None)
         else:
-            self._left[left.folder] = left
+            self.add_left(left)
 
     @property
     def elsewhere(self) -> list[Uncommitted]:
         """Changes that were left in another folder, when the project worked there."""
         return [each for each in self._left.values() if each.folder != self._workspace.folder]
 
-    def tell(self, sentences: Iterable[str]) -> None:
+    def add_left(self, left: Uncommitted) -> None:
+        """Note changes that were left, wherever that is."""
+        self._left[left.folder] = left
+
+    def is_here(self, going: Going) -> bool:
+        """Whether a run worked in the folder of this workspace."""
+        return going.folder == self._workspace.folder and going.own == self._workspace.own
+
+    def tell(self, *sentences: str) -> None:
         """Have the next run's answer say this; `write` puts it on the disk."""
         self.untold = list(dict.fromkeys([*self.untold, *sentences]))[-_MOST_UNTOLD:]
 
@@ -207,7 +218,7 @@ class Record:
         for asked in list(self._unfinished)[:-_MOST_UNFINISHED]:
             del self._unfinished[asked]
         kept = (self._unfinished, self._left, self.untold, self.excluded, self.before, self.told, self.copied)
-        if self.going is None and not any((*kept, self.came, self.upstream[0])):
+        if self.going is None and not any((*kept, self.came, self.upstream[0], self.astray[0])):
             durable.with_no_trace(self._path)
             return
         body = {
@@ -223,6 +234,7 @@ class Record:
             "submodules": self.submodules,
             "came": self.came,
             "hidden": self.hidden,
+            "astray": self.astray,
         }
         durable.write_atomic(self._path, json.dumps(body, indent=1).encode(), 0o600)
 
