@@ -35,12 +35,12 @@ class Access(NamedTuple):
         """Its repository; an own one is made if it is not there. Raises Unusable, Failed, OSError."""
         if self.own is None:
             return open_repository(self.workspace.project, self.git)
-        if not self.own.is_there():
+        if not self.own.is_there() and not self.record.has_taken_over:
             self.record.set_taking_over()
         repository = open_own(self.own, notes)
         if self.record.taking_over:
             take_over(self.settings, self.own, notes)
-            self.record.set_taken_over()
+        self.record.set_taken_over()
         return repository
 
     def repository_if_there(self) -> Repository | None:

@@ -60,6 +60,8 @@ class Record:
         self.index = os.path.join(records, f"{name}.index")
         self.going: Going | None = None
         self._left: dict[str, Uncommitted] = {}
+        self.has_taken_over = False
+        """Whether an own workspace had its beginning, with what there was before it."""
         self.untold: list[str] = []
         """Sentences for people that the next run's answer has to say."""
         self.excluded = ""
@@ -92,6 +94,7 @@ class Record:
             self.going = _going(body["going"])
             self._unfinished = {str(asked): [str(branch), str(base)] for asked, (branch, base) in body["ended"].items()}
             self._left = {each.folder: each for each in _left(body.get("uncommitted"), self._workspace)}
+            self.has_taken_over = bool(body.get("taken over", False))
             self.untold = [str(each) for each in body.get("untold", [])]
             self.excluded = str(body.get("excluded", ""))
             self.before = [str(each) for each in body.get("before", [])]
@@ -175,7 +178,10 @@ class Record:
             pass
 
     def set_taken_over(self) -> None:
-        """Note that nothing is left to take over."""
+        """Note that nothing is left to take over, also when the workspace is made anew."""
+        if not self.has_taken_over:
+            self.has_taken_over = True
+            self.write()
         durable.with_no_trace(self._taking)
 
     def end(self) -> None:
@@ -218,7 +224,7 @@ class Record:
         for asked in list(self._unfinished)[:-_MOST_UNFINISHED]:
             del self._unfinished[asked]
         kept = (self._unfinished, self._left, self.untold, self.excluded, self.before, self.told, self.copied)
-        if self.going is None and not any((*kept, self.came, self.upstream[0], self.astray[0])):
+        if self.going is None and not any((*kept, self.has_taken_over, self.came, self.upstream[0], self.astray[0])):
             durable.with_no_trace(self._path)
             return
         body = {
@@ -226,6 +232,7 @@ class Record:
             "ended": self._unfinished,
             "uncommitted": [each._asdict() for each in self._left.values()],
             "untold": self.untold,
+            "taken over": self.has_taken_over,
             "excluded": self.excluded,
             "before": self.before,
             "told": self.told,
