@@ -8,7 +8,7 @@ from herald import git_words, journal
 from herald.errors import Failed
 from herald_agent import process
 from herald_agent.environment import GIT
-from herald_agent.inside import inside
+from herald_agent.inside import Overdue, inside
 from herald_agent.stop import StopSignal
 
 
@@ -72,7 +72,7 @@ class Git:
                 confine=self._confine,
             )
         except process.TimedOut:
-            raise Failed(f"git {arguments[0]} in {self.folder} did not end within {deadline:g} s") from None
+            raise Overdue(f"git {arguments[0]} in {self.folder} did not end within {deadline:g} s") from None
 
     def __call__(self, *arguments: str, given: str = "", deadline: float = 60.0) -> str:
         """Run git and return what it wrote. Raises Failed with its last words."""

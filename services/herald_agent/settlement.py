@@ -115,8 +115,11 @@ def name_what_is_left_out(found: Changes, notes: list[str]) -> None:
         )
 
 
-def put_back(git: Git, going: Going, notes: list[str], *, cut_off: bool) -> None:
-    """Check out in a person's folder what was checked out there; `cut_off`: a checkout has to be completed first."""
+def put_back(git: Git, going: Going, notes: list[str], *, cut_off: bool) -> bool:
+    """Check out in a person's folder what was checked out there; `cut_off`: a checkout has to be completed first.
+
+    Returns whether it is checked out.
+    """
     if cut_off:
         _put_aside(git, going, notes)
         git.attempt("checkout", "--quiet", "--force", "--detach", going.base, deadline=_LONG)
@@ -125,6 +128,8 @@ def put_back(git: Git, going: Going, notes: list[str], *, cut_off: bool) -> None
         if output.code != 0:
             reason = refused("checkout", output).message
             notes.append(f"The checkout of {going.back} in {going.folder} could not be put back: {reason}.")
+            return False
+    return True
 
 
 def _put_aside(git: Git, going: Going, notes: list[str]) -> None:
@@ -178,7 +183,7 @@ def take_in_place(
 
 def left_uncommitted(going: Going) -> Uncommitted:
     """What the record says of changes that stay in the tree."""
-    return Uncommitted(going.branch, going.base, going.back)
+    return Uncommitted(going.branch, going.base, going.back, going.folder, going.own)
 
 
 def message_of(title: str) -> str:
