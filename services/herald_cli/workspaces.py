@@ -11,8 +11,6 @@ from herald_cli.output import print_json, print_note
 _DEADLINE = 1000.0
 """Seconds: everything in the workspace is looked at."""
 
-_COMPILE_DEADLINE = 60.0
-
 
 def reset(arguments: Namespace) -> int:
     """`heraldctl reset`: the list; with --yes the reset."""
@@ -42,14 +40,8 @@ def own(arguments: Namespace) -> int:
     """`heraldctl own`."""
     project = project_of(arguments.project or arguments.given)
     path = next(each["path"] for each in _projects() if each["name"] == project)
-    setting = {"key": "workspace", "value": '"own"'}
-    compiled = call("config", "SetProject", {"name": project, "settings": [setting]}, deadline=_COMPILE_DEADLINE)
-    if arguments.json:
-        print_json(compiled)
-    if not compiled["applied"]:
-        raise Invalid("; ".join(f"{each['field']}: {each['message']}" for each in compiled["problems"]))
-    if not arguments.json:
-        print(survey.own_line(project, path, changed=compiled["changed"]))
+    done = call("worker", "Own", {"project": project}, deadline=_DEADLINE)
+    print_json(done) if arguments.json else print(survey.own_line(project, path, changed=done["changed"]))
     return 0
 
 

@@ -6,7 +6,7 @@ from asyncvarlink import FileDescriptor
 
 from herald import survey
 from herald.errors import Conflict, Failed
-from herald.interfaces.config import Compiled, Setting
+from herald.interfaces.config import Compiled
 from herald.interfaces.worker import Enqueued
 from herald_gateway import overviews
 from herald_gateway.commands import Additions, Asked, Command, Given, Parameter, Reply
@@ -104,11 +104,8 @@ async def own(asked: Asked) -> str:
     project = asked.snapshot.project(asked.given.project)
     if project.workspace == "own":
         return survey.own_line(project.name, project.path, changed=False)
-    setting = Setting(key="workspace", value='"own"')
-    compiled = await asked.config.SetProject(name=project.name, settings=[setting])
-    if not compiled["applied"]:
-        return describe_compiled(compiled)
-    return survey.own_line(project.name, project.path, changed=True)
+    done = await asked.patient.Own(project=project.name, author=asked.author)
+    return survey.own_line(project.name, project.path, changed=done["changed"])
 
 
 async def reload(asked: Asked) -> str:

@@ -18,6 +18,7 @@ from herald.interfaces.worker import (
     Event,
     ExportedCard,
     Kind,
+    Owned,
     Proposal,
     Quote,
     Stashed,
@@ -204,6 +205,11 @@ class WorkerApi(worker.Worker):
         found = self._project(project)
         self._need(self._speaker(author), project, "approver", "stash changes")
         return await self._resetter.stash(found)
+
+    async def Own(self, *, project: str, author: Author | None = None) -> Owned:
+        found = self._project(project)
+        self._need(self._speaker(author), project, "approver", "change where the agent works")
+        return Owned(changed=await self._resetter.own(found))
 
     async def ExportCard(self, *, proposal: str, bundle: FileDescriptor, author: Author | None = None) -> ExportedCard:
         row = await self._database.read(lambda connection: proposals.row_of(connection, proposal))

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import sqlite3
 import time
+from collections.abc import Collection
 from typing import NamedTuple
 
 from herald import clock, journal
@@ -17,7 +18,7 @@ from herald.errors import Busy, HeraldError, Unavailable
 from herald.interfaces.agent import Agent
 from herald.interfaces.git import Git, PushResult
 from herald.snapshot import Current, Project
-from herald_worker import deployments, largefiles, proposals, submodule_cards
+from herald_worker import branches, deployments, largefiles, proposals, submodule_cards
 from herald_worker.largefiles import LargeFiles
 from herald_worker.mirror import Mirror
 from herald_worker.runner import Runner
@@ -28,6 +29,8 @@ _DISCARD_DEADLINE = 1000.0
 _TRIES = 6
 _LONGEST_PAUSE = 60.0
 _EXPIRY_LOOK = 3600.0
+_MOST_BESIDE = 4
+"""Projects of which something is carried out at once."""
 
 
 class Step(NamedTuple):
@@ -45,10 +48,11 @@ class Step(NamedTuple):
     workspace: str
     base: str
     run: str
+    former: str
 
 
 class Carrier:
-    """Carries out what was voted, one proposal after the other."""
+    """Carries out what was voted: of a project one proposal after the other, projects beside one another."""
 
     def __init__(self, database: Database, snapshot: Current, runner: Runner) -> None:
         self._database = database
@@ -57,20 +61,37 @@ class Carrier:
         self._git = client.peer(Git, _PUSH_DEADLINE)
         self._agent = client.peer(Agent, _DISCARD_DEADLINE)
         self._large_files = LargeFiles()
+        self._going: set[str] = set()
+        """projects of which something is being carried out"""
 
     async def work(self) -> None:
-        """Carry out for ever."""
-        while True:
-            self._runner.proposed.clear()
-            await self._expire()
-            await largefiles.sweep(self._database)
-            step = await self._database.read(_next)
-            if step is not None:
-                await self._carry(step)
-                continue
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(await self._database.read(_until_next)):
-                    await self._runner.proposed.wait()
+        """Carry out for ever; what goes on is cancelled with it."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                self._runner.proposed.clear()
+                await self._expire()
+                await largefiles.sweep(self._database)
+                step = await self._database.read(self._next)
+                if step is not None:
+                    self._going.add(step.project)
+                    group.create_task(self._carry_alone(step))
+                    continue
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(await self._database.read(self._until_next)):
+                        await self._runner.proposed.wait()
+
+    def _next(self, connection: sqlite3.Connection) -> Step | None:
+        return _next(connection, self._going) if len(self._going) < _MOST_BESIDE else None
+
+    def _until_next(self, connection: sqlite3.Connection) -> float:
+        return _until_next(connection, self._going) if len(self._going) < _MOST_BESIDE else _EXPIRY_LOOK
+
+    async def _carry_alone(self, step: Step) -> None:
+        try:
+            await self._carry(step)
+        finally:
+            self._going.discard(step.project)
+            self._runner.proposed.set()
 
     async def _carry(self, step: Step) -> None:
         project = self._snapshot.get().projects.get(step.project)
@@ -85,6 +106,9 @@ class Carrier:
         if not await self._database.write(lambda connection: _begin_push(connection, step)):
             return  # withdrawn in the last moment
         self._runner.committed()
+        if not branches.is_below(project.branch_prefix, step.branch):
+            await self._finish(step, "refused", f"`git.branch_prefix` is {project.branch_prefix} now")
+            return
         url = project.push_url or project.remote
         expected = await self._database.read(lambda connection: proposals.expected(connection, step.id, url))
         found = ""
@@ -123,11 +147,12 @@ class Carrier:
     async def _discard(self, step: Step, project: Project) -> None:
         reason, stays = "", ""
         try:
-            discarded = await self._agent.Discard(
-                project=project.name, workspace=step.workspace, branch=step.branch, head=step.head, base=step.base
-            )
-            reason = "" if discarded["removed"] else f"The branch in the workspace was kept: {discarded['reason']}"
-            stays = _what_stays(discarded["ignored"])
+            for branch in filter(None, (step.branch, step.former)):
+                discarded = await self._agent.Discard(
+                    project=project.name, workspace=step.workspace, branch=branch, head=step.head, base=step.base
+                )
+                kept = "" if discarded["removed"] else f"The branch in the workspace was kept: {discarded['reason']}"
+                reason, stays = reason or kept, _what_stays(discarded["ignored"])
         except (Unavailable, Busy) as error:
             if step.tries + 1 < _TRIES:
                 await self._again(step, error.message)
@@ -212,11 +237,12 @@ def _what_stays(ignored: int) -> str:
     return f"What git ignores stays in the workspace ({what}); `!reset` clears it."
 
 
-def _next(connection: sqlite3.Connection) -> Step | None:
+def _next(connection: sqlite3.Connection, going: Collection[str] = ()) -> Step | None:
+    """What is due next of a project of which nothing is going on."""
     row = connection.execute(
         "SELECT * FROM proposals WHERE ended_at IS NULL AND state IN ('approved', 'pushing', 'rejected')"
-        " AND (not_before IS NULL OR not_before <= ?) ORDER BY id LIMIT 1",
-        (clock.now(),),
+        f" AND (not_before IS NULL OR not_before <= ?) AND {_not_of(going)} ORDER BY id LIMIT 1",
+        (clock.now(), *going),
     ).fetchone()
     if row is None:
         return None
@@ -233,12 +259,18 @@ def _next(connection: sqlite3.Connection) -> Step | None:
         workspace=row["workspace"],
         base=row["base"],
         run=row["run"],
+        former=row["former"],
     )
 
 
-def _until_next(connection: sqlite3.Connection) -> float:
+def _not_of(going: Collection[str]) -> str:
+    return f"project NOT IN ({', '.join('?' * len(going))})"
+
+
+def _until_next(connection: sqlite3.Connection, going: Collection[str] = ()) -> float:
     row = connection.execute(
-        "SELECT MIN(not_before) FROM proposals WHERE ended_at IS NULL AND not_before IS NOT NULL"
+        f"SELECT MIN(not_before) FROM proposals WHERE ended_at IS NULL AND not_before IS NOT NULL AND {_not_of(going)}",
+        tuple(going),
     ).fetchone()
     if row[0] is None:
         return _EXPIRY_LOOK

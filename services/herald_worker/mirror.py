@@ -18,8 +18,8 @@ from collections.abc import AsyncIterator, Iterable
 from typing import NoReturn
 
 from herald import durable, fsck, git_words, journal, names, object_format
-from herald.errors import Conflict, Failed, Invalid, Unavailable
-from herald_worker import commit_summary, confined_git, judging, mirror_folder
+from herald.errors import Conflict, Invalid, Unavailable
+from herald_worker import commit_summary, confined_git, git_causes, judging, mirror_folder
 from herald_worker.beside import Beside
 from herald_worker.commit_summary import Summary
 from herald_worker.confined_git import Outcome
@@ -367,12 +367,13 @@ class Mirror:
         """Raise for a failure of git: the pack's fault, or a damaged repository, which is then set aside."""
         words = git_words.whole(outcome.words)
         journal.info(f"git failed in {self.path} and said:\n{words}", project=self.project)
-        for pattern, error in _REASONS:
-            if found := re.search(pattern, words):
-                raise error.__class__(error.message.format(said=commit_summary.plain(found[0])))
+        git_causes.raise_known(words)
         levels = await asyncio.to_thread(fsck.for_damage)
         check = await self._git(*levels, "fsck", "--full", "--no-dangling", "--no-progress", history=True)
         if check.code:
+            git_causes.raise_known(git_words.whole(check.words))  # of its own troubles nothing is damaged
+            if check.code < 0 and not check.words.strip():
+                raise Unavailable(f"git's check of the mirror of {self.project} was killed; try again")
             self._set_aside(f"{words}\n{git_words.whole(check.words)}")
             raise Damaged(f"the mirror of {self.project} was damaged; it is set aside and made anew by a fetch")
         raise Conflict(f"the commits are incomplete or damaged: {git_words.telling(words) or outcome.code}")
@@ -381,15 +382,6 @@ class Mirror:
         self._turn.prepared = False
         kept = durable.set_aside(self.path) if os.path.lexists(self.path) else "nothing: it was removed"
         journal.error(f"{self.path} is damaged; it was set aside as {kept}\n{words}", project=self.project)
-
-
-_REASONS = (
-    (r"exceeds maximum allowed size", Conflict("the commits are larger than the limit for one run")),
-    (r"[Oo]ut of memory|[Cc]annot allocate|mmap failed", Conflict("the commits need too much memory to be checked")),
-    (r"No space left on device", Unavailable("the disk of herald-worker is full; free some space")),
-    (r"git: not found", Failed("git is not installed; `apt install git` provides it")),
-)
-"""Words of git that leave no doubt about the cause."""
 
 
 def _checked(*hashes: str, run: str = "none") -> None:

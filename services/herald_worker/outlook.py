@@ -3,6 +3,7 @@
 import hashlib
 import sqlite3
 
+from herald import clock
 from herald.database import Database
 from herald.errors import Failed
 from herald.interfaces.git import Fetched
@@ -18,13 +19,35 @@ async def tell(database: Database, project: Project, fetched: Fetched) -> None:
             f"the remote has a branch {blocking}, so that no branch {project.branch_prefix}-... can be made there; set"
             f" git.branch_prefix to a name that does not begin with {blocking}/, or remove that branch"
         )
+    told = await database.read(lambda connection: _told(connection, project))
+    if told != project.push_problem:
+        await database.write(lambda connection: _note(connection, project))
     if project.push_problem:
+        since = await database.read(lambda connection: _since(connection, project))
         problem = (
             f"{project.name} cannot be pushed: {project.push_problem}. Tasks run, and their commits wait as cards."
         )
-        await _post_once(database, project, problem, "")
+        await _post_once(database, project, problem, since)
     elif fetched["warning"]:
         await _post_once(database, project, fetched["warning"], fetched["warning_since"])
+
+
+def _told(connection: sqlite3.Connection, project: Project) -> str:
+    """Why the project could not be pushed when that was looked at last; empty if it could."""
+    row = connection.execute("SELECT problem FROM push_problems WHERE project = ?", (project.name,)).fetchone()
+    return "" if row is None else str(row["problem"])
+
+
+def _note(connection: sqlite3.Connection, project: Project) -> None:
+    connection.execute("DELETE FROM push_problems WHERE project = ?", (project.name,))
+    if project.push_problem:
+        values = (project.name, project.push_problem, clock.now())
+        connection.execute("INSERT INTO push_problems VALUES (?, ?, ?)", values)
+
+
+def _since(connection: sqlite3.Connection, project: Project) -> str:
+    row = connection.execute("SELECT since FROM push_problems WHERE project = ?", (project.name,)).fetchone()
+    return str(row["since"])
 
 
 async def _post_once(database: Database, project: Project, text: str, since: str) -> None:

@@ -42,6 +42,8 @@ class NewProposal(NamedTuple):
     workspace: str = ""
     """empty: the project's first"""
     push_problem: str = ""
+    former: str = ""
+    """the branch's name in the workspace, where `branch` is another one"""
 
 
 class Unpushable(Conflict):
@@ -59,12 +61,17 @@ def card_key(run: str) -> str:
 
 
 def create(connection: sqlite3.Connection, new: NewProposal, ends: str = "") -> None:
-    """Propose; an open card of the same branch is replaced. `ends` is the line with which the task's progress ends."""
+    """Propose; an open card of the same branch, or of the commit that is continued, is replaced. `ends` is the line
+    with which the task's progress ends."""
     for row in connection.execute(
-        "SELECT id, branch FROM proposals WHERE project = ? AND branch = ? AND state = 'open'",
-        (new.project, new.branch),
+        "SELECT id, branch, former FROM proposals WHERE project = ? AND state = 'open'"
+        " AND (branch IN (?, ?) OR head = ?)",
+        (new.project, new.branch, new.former or new.branch, new.base),
     ).fetchall():
-        text = f"Replaced — a newer card below continues {row['branch']}."
+        if not new.former:
+            new = new._replace(former=row["former"] or (row["branch"] if row["branch"] != new.branch else ""))
+        name = f", now as {new.branch}" if row["branch"] != new.branch else ""
+        text = f"Replaced — a newer card below continues {row['branch']}{name}."
         move(connection, row["id"], "superseded", "a newer card continues this branch", edit=text)
     expires = clock.text(time.time() + _LIFETIME)
     state: ProposalState = "open" if new.needs_vote else "approved"
@@ -74,7 +81,7 @@ def create(connection: sqlite3.Connection, new: NewProposal, ends: str = "") -> 
         new = new._replace(card=f"{somebody}\n{new.card}")
     cursor = connection.execute(
         "INSERT INTO proposals (project, workspace, task, run, branch, base, head, commits, summary, card, state,"
-        " answers, created_at, expires_at, expected) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " answers, created_at, expires_at, expected, former) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             new.project,
             new.workspace or new.project,
@@ -91,6 +98,7 @@ def create(connection: sqlite3.Connection, new: NewProposal, ends: str = "") -> 
             clock.now(),
             expires,
             expected,
+            new.former,
         ),
     )
     number = cursor.lastrowid
@@ -309,6 +317,18 @@ def proposed(connection: sqlite3.Connection, project: str, branch: str, head: st
             "SELECT 1 FROM proposals WHERE project = ? AND branch = ? AND head = ?"
             " AND state NOT IN ('expired', 'refused', 'void')",
             (project, branch, head),
+        ).fetchone()
+        is not None
+    )
+
+
+def settled(connection: sqlite3.Connection, project: str, branch: str, head: str) -> bool:
+    """Whether it was decided on this very commit, or another card goes on from it under another name."""
+    return (
+        connection.execute(
+            "SELECT 1 FROM proposals WHERE project = ? AND ((branch = ? AND head = ?"
+            " AND state IN ('approved', 'pushing', 'pushed', 'rejected', 'discarded')) OR (former = ? AND base = ?))",
+            (project, branch, head, branch, head),
         ).fetchone()
         is not None
     )

@@ -1,4 +1,7 @@
-"""`!push`: branches of agents in the clone that nobody proposed."""
+"""`!push`: branches of agents in the clone that nobody proposed, or not in a way that could be pushed.
+
+A branch that Herald made below another prefix than that of now is proposed under a new name.
+"""
 
 import asyncio
 import os
@@ -15,7 +18,7 @@ from herald.errors import Conflict
 from herald.interfaces.agent import Agent, Branch
 from herald.interfaces.worker import Proposal
 from herald.snapshot import Project
-from herald_worker import proposals
+from herald_worker import branches, proposals
 from herald_worker.card import word
 from herald_worker.mirror import Mirror
 from herald_worker.runfolder import died
@@ -35,7 +38,7 @@ class Proposer:
         self._turns: dict[str, asyncio.Lock] = {}
 
     async def propose(self, project: Project) -> list[Proposal]:
-        """Propose every branch under the prefix whose head nobody was asked about. Raises HeraldError."""
+        """Propose every branch of the agent whose head nobody was asked about. Raises HeraldError."""
         async with self._turns.setdefault(project.name, asyncio.Lock()):
             return await self._propose(project)
 
@@ -47,15 +50,20 @@ class Proposer:
             base = await self._runner.fetcher.fetch(project, pack)
             mirror = Mirror(project.name)
             known = await mirror.known()
+            before = await self._database.read(
+                lambda connection: branches.of_before(connection, project.name, project.branch_prefix)
+            )
             fd = os.open(pack, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             try:
                 prepared = await self._agent.Prepare(
-                    project=project.name, workspace=project.name, have=known, pack=FileDescriptor(fd)
+                    project=project.name, workspace=project.name, have=known, pack=FileDescriptor(fd), also=before
                 )
             finally:
                 os.close(fd)
             made = []
             for branch in prepared["branches"]:
+                if branch["name"] not in before and not branches.is_below(project.branch_prefix, branch["name"]):
+                    continue
                 there = branch["head"] in known or await mirror.has(branch["head"])
                 taken = None if there else pack
                 proposal = await self._propose_one(project, mirror, branch, base, taken)
@@ -71,8 +79,18 @@ class Proposer:
         self, project: Project, mirror: Mirror, branch: Branch, base: str, pack: str | None
     ) -> Proposal | None:
         """Propose one branch; `pack` is None when the mirror has its head already: taken over before, or merged."""
-        name, head = branch["name"], branch["head"]
-        if await self._database.read(lambda connection: proposals.proposed(connection, project.name, name, head)):
+        name, head = branches.below(project.branch_prefix, branch["name"]), branch["head"]
+        former = branch["name"] if branch["name"] != name else ""
+
+        def was_proposed(connection: sqlite3.Connection) -> bool:
+            if former and proposals.settled(connection, project.name, former, head):
+                return True
+            return proposals.proposed(connection, project.name, name, head)
+
+        if await self._database.read(was_proposed):
+            card = await self._database.read(lambda connection: _run_of_card(connection, project, branch))
+            if pack is not None and card:  # the mirror lost what an open card proposes
+                await mirror.import_run(card, pack, head, base, _MOST_PACK, project.fsck_accept)
             return None
         run = f"found-{head[:12]}-{uuid.uuid4().hex[:6]}"
         if pack is not None:
@@ -80,12 +98,23 @@ class Proposer:
         if await mirror.is_ancestor(head, base):
             return None
         end = died("", "")._replace(outcome="ok", head=head, base=base, branch=name)
-        new = await self._runner.submodules.completed(project, await word(mirror, project, run, None, end))
+        new = (await self._runner.submodules.completed(project, await word(mirror, project, run, None, end)))._replace(
+            former=former
+        )
 
         def write(connection: sqlite3.Connection) -> Proposal | None:
-            if proposals.proposed(connection, project.name, name, head):
+            if was_proposed(connection):
                 return None
             proposals.create(connection, new)
             return proposals.shown(connection.execute("SELECT * FROM proposals WHERE run = ?", (run,)).fetchone())
 
         return await self._database.write(write)
+
+
+def _run_of_card(connection: sqlite3.Connection, project: Project, branch: Branch) -> str:
+    """The run of the open card of this very commit; empty if there is none."""
+    row = connection.execute(
+        "SELECT run FROM proposals WHERE project = ? AND head = ? AND state = 'open' AND ? IN (branch, former)",
+        (project.name, branch["head"], branch["name"]),
+    ).fetchone()
+    return "" if row is None else str(row["run"])

@@ -20,6 +20,7 @@ from herald.database import Database
 from herald.durable import with_no_trace
 from herald.errors import Busy, Conflict, Failed, Invalid
 from herald.interfaces.agent import Agent
+from herald.interfaces.config import Config, Setting
 from herald.interfaces.worker import Author, KeptBranch, Stashed, Surveyed, UnpushedBranch, WorkspaceReset
 from herald.snapshot import Project
 from herald_worker import kept, proposals, unkept, workspaces
@@ -30,6 +31,7 @@ from herald_worker.preparing import Preparer
 _DEADLINE = 950.0
 """Seconds for the agent's unit, which walks through everything in the workspace."""
 
+_COMPILE_DEADLINE = 60.0
 _LOOK_EVERY = 86400.0
 
 
@@ -52,6 +54,7 @@ class Resetter:
         self._database = database
         self._preparer = preparer
         self._agent = client.peer(Agent, _DEADLINE)
+        self._config = client.peer(Config, _COMPILE_DEADLINE)
 
     async def survey(self, project: Project) -> Surveyed:
         """How much there is, and what nobody else has. Raises Busy, Unavailable."""
@@ -107,6 +110,22 @@ class Resetter:
             await self._demand_idle(project)
             stashed = await self._agent.Stash(project=project.name, workspace=project.name)
         return Stashed(stashed=stashed["stashed"])
+
+    async def own(self, project: Project) -> bool:
+        """Have the project's agent work in a clone of its own; false when it did already. Raises HeraldError."""
+        name = project.name
+        setting = Setting(key="workspace", value='"own"')
+        try:
+            async with self._preparer.held(name):
+                await self._database.write(lambda connection: _take(connection, name))
+                compiled = await self._config.SetProject(name=name, settings=[setting])
+        finally:
+            self._preparer.look_again()
+        if not compiled["applied"]:
+            wrong = compiled["problems"]
+            lines = [f"{each['file']}:{each['line']}: {each['field']}: {each['message']}" for each in wrong]
+            raise Conflict("\n".join(["the configuration is not in force:", *lines]))
+        return compiled["changed"]
 
     async def tidy(self) -> None:
         """Drop for ever what was kept long enough."""

@@ -241,4 +241,16 @@ CREATE INDEX pushed_last ON pushed (project, at);
 ALTER TABLE proposals ADD COLUMN found TEXT NOT NULL DEFAULT '';
 ALTER TABLE proposals ADD COLUMN expected TEXT NOT NULL DEFAULT '';
 """,
+    # The name that the branch of a card has in the workspace, where it is another one.
+    """
+ALTER TABLE proposals ADD COLUMN former TEXT NOT NULL DEFAULT '';
+""",
+    # Why a project cannot be pushed, as it was told last, and since when; gone once that is mended.
+    """
+CREATE TABLE push_problems (
+  project TEXT PRIMARY KEY,
+  problem TEXT NOT NULL,
+  since TEXT NOT NULL
+);
+""",
 )

@@ -17,7 +17,7 @@ from herald.errors import Failed
 from herald.interfaces.agent import Agent, Begun
 from herald.interfaces.git import Fetched
 from herald.snapshot import Current, Project
-from herald_worker import ancestry, outlook, prompt, proposals, tasks, workspaces
+from herald_worker import ancestry, branches, outlook, prompt, proposals, tasks, workspaces
 from herald_worker.attachments import path_of
 from herald_worker.fetching import Fetcher
 from herald_worker.largefiles import LargeFiles
@@ -125,12 +125,17 @@ class Starter:
         card = await self._database.read(lambda connection: proposals.open_of(connection, task.workspace))
         if card is not None:
             branch, head = str(card["branch"]), str(card["head"])
+            if not await Mirror(project.name).has(head):
+                raise Failed(
+                    f"Herald's mirror lost the commits of the open card {card['id']}, {branch}: `!push` takes them out"
+                    " of the workspace again, then send the task again; or vote against the card (`-1`)"
+                )
             if not await ancestry.meet(Mirror(project.name), head, fetched["head"]):
                 raise Failed(
                     f"the remote's branch {fetched['branch']} was rewritten since and has no commit in common with"
                     f" {branch}, which the open card proposes: vote against it (`-1`), then send the task again"
                 )
-            return branch, head, fetched
+            return branches.below(project.branch_prefix, branch), head, fetched
         stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
         return f"{project.branch_prefix}-{stamp}", fetched["head"], fetched
 

@@ -84,6 +84,7 @@ WORKER = {
     "Survey": {"reply": SURVEYED},
     "Reset": {"reply": RESET},
     "Stash": {"reply": {"stashed": True}},
+    "Own": {"reply": {"changed": True}},
     "Enqueue": {"reply": {"task": "7", "created": True, "ahead": 0, "steered": False}},
     "Vote": {"reply": PROPOSAL},
     "GetStatus": {"reply": STATUS},

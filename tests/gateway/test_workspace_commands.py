@@ -72,27 +72,27 @@ def test_busy_is_answered_at_once_and_holds_nobody_up(chat: Bus) -> None:
     assert reply_to("m1")["text"] == reply_to("m2")["text"] == words
 
 
-def test_own_changes_one_key_of_the_projects_file(chat: Bus) -> None:
-    chat.peer(names.CONFIG, {"SetProject": {"reply": COMPILED}})
+def test_own_is_asked_of_the_worker_which_knows_whether_a_task_runs(chat: Bus) -> None:
     in_path_mode(chat)
     say("!own")
 
     assert reply_to("m1")["text"] == (
         "From now on the agent of demo works in a clone of its own. /srv/demo stays as it is. Send the task again."
     )
-    (change,) = chat.calls(names.CONFIG, "SetProject")
-    assert (change["name"], change["settings"]) == ("demo", [{"key": "workspace", "value": '"own"'}])
+    (asked,) = chat.calls(names.WORKER, "Own")
+    assert asked["project"] == "demo"
 
 
 def test_own_where_it_is_so_already_or_the_file_is_wrong_says_so(chat: Bus) -> None:
-    chat.peer(names.CONFIG, {"SetProject": {"reply": {**COMPILED, "applied": False, "problems": [WRONG]}}})
+    wrong = "the configuration is not in force:\nprojects/demo.yaml:3: workspace: is wrong"
+    chat.script(names.WORKER, {"Own": {"error": ["Conflict", wrong]}})
     say("!own", "m1")
     in_path_mode(chat)
     say("!own", "m2")
 
     assert reply_to("m1")["text"] == "The agent of demo already works in a clone of its own."
     assert "projects/demo.yaml:3: workspace: is wrong" in reply_to("m2")["text"]
-    assert len(chat.calls(names.CONFIG, "SetProject")) == 1
+    assert len(chat.calls(names.WORKER, "Own")) == 1
 
 
 @pytest.fixture

@@ -247,7 +247,7 @@ def test_only_an_approver_clears_and_stashes(tmp_path: Path, role: str | None, m
         settings = site.state / "etc" / "herald.yaml"
         settings.write_text(f"operators: {json.dumps(operators)}\n")
         blocking.call("config", "Reload", deadline=60.0)
-        for method, parameters in (("Reset", {"key": "k"}), ("Stash", {})):
+        for method, parameters in (("Reset", {"key": "k"}), ("Stash", {}), ("Own", {})):
             with pytest.raises(Denied, match="approver"):
                 blocking.call("worker", method, {"project": "sample", "author": author, **parameters}, deadline=60.0)
         try:
@@ -277,6 +277,28 @@ def test_after_own_the_folder_stays_as_it_is_and_the_next_task_has_a_clone_of_it
         assert git(site.remote.path, "show", f"{head}:hello.txt") == "hi"
         with sqlite3.connect(site.state / "worker" / "worker.sqlite") as database:
             assert database.execute("SELECT max(crashes) FROM tasks").fetchone() == (0,), "the clone is made in time"
+
+
+def test_own_waits_for_the_end_of_a_task_that_works_in_the_folder(tmp_path: Path) -> None:
+    with Site(tmp_path) as site:
+        site.configure(workspace="path")
+        file = site.state / "etc" / "projects" / "sample.yaml"
+        before = file.read_text()
+        herald = site.start()
+        task = herald.enqueue("sleep 60")
+        site.events.wait("task.running", task)
+        with pytest.raises(Busy, match="!cancel --running"):
+            blocking.call("worker", "Own", {"project": "sample"}, deadline=60.0)
+        assert file.read_text() == before
+        herald.call("worker", "Cancel", task=task, running=True)
+        assert herald.ended(task) == "cancelled"
+        herald.idle()
+
+        assert blocking.call("worker", "Own", {"project": "sample"}, deadline=60.0) == {"changed": True}
+        assert blocking.call("worker", "Own", {"project": "sample"}, deadline=60.0) == {"changed": False}
+        assert herald.ended(herald.enqueue("create hello.txt: hi")) == "done"
+        assert (workspace(site) / "hello.txt").exists()
+        herald.finish(None)
 
 
 def tree_of(folder: Path) -> dict[str, bytes]:

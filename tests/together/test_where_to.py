@@ -88,6 +88,21 @@ def test_a_project_that_cannot_be_pushed_says_so_and_keeps_the_card_until_it_can
         assert len(site.pushed()) == 1
 
 
+def test_a_problem_that_was_mended_is_told_again_when_it_comes_back(tmp_path: Path) -> None:
+    with Site(tmp_path) as site:
+        herald = site.start()
+        counts = []
+        for url in ("none", "none", str(site.remote.path), "none"):
+            site.configure(git={"push_url": url})
+            herald.call("config", "Reload")
+            assert herald.ended(herald.enqueue("say hello")) == "done"
+            herald.idle()
+            counts.append(sum("Tasks run, and their commits wait" in post["text"] for post in herald.posts()))
+        herald.finish(None)
+
+        assert counts == [1, 1, 1, 2]
+
+
 def test_a_card_that_cannot_be_pushed_is_discarded_as_any_other(tmp_path: Path) -> None:
     with Site(tmp_path) as site:
         site.configure(git={"push_url": "none", "push_requires_approval": False})

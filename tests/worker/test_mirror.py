@@ -1,6 +1,7 @@
 """The worker's mirror: what it takes from a run's pack, what it refuses, and what a refused pack leaves: nothing."""
 
 import asyncio
+import os
 import stat
 import subprocess
 import time
@@ -475,6 +476,30 @@ def test_a_damaged_mirror_is_set_aside_and_made_anew(
     assert shop.mirror("known") == [shop.base]
     shop.run(head)
     assert shop.mirror("summary", head).commits == 1
+
+
+@pytest.mark.parametrize("kind", ["memory", "killed"])
+def test_a_check_that_cannot_be_made_says_nothing_of_damage(
+    shop: Workshop, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """git finds the pack of the run incomplete; whether the mirror is to blame, its check cannot find out."""
+    (shop.clone / "large").write_bytes(os.urandom(12_000_000))
+    shop.base = repositories.commit(shop.clone, {"base": "1"})
+    shop.import_base(shop.base)
+    first = repositories.commit(shop.clone, {"a": "1"})
+    head = repositories.commit(shop.clone, {"b": "2"})
+    weak = shop.folder / "bin" / "git"
+    weak.parent.mkdir()
+    act = "ulimit -v 20000" if kind == "memory" else "kill -9 $$"
+    weak.write_text(f'#!/bin/sh\ncase " $* " in *" fsck "*) {act};; esac\nPATH=${{PATH#*:}} exec git "$@"\n')
+    weak.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{weak.parent}:/usr/bin:/bin")
+
+    with pytest.raises(HeraldError, match=r"memory|killed"):
+        shop.hand_over(repositories.pack(shop.clone, head, first), head)
+
+    assert shop.path.is_dir()
+    assert not list(shop.path.parent.glob("sample.git.damaged-*"))
 
 
 def test_damage_that_only_a_run_meets_is_told_from_a_bad_pack(shop: Workshop) -> None:

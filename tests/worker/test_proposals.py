@@ -217,6 +217,18 @@ def test_a_project_that_needs_no_vote_is_approved_at_once_and_the_card_says_so(d
     assert shown["last"] == 0, "the message is answered when it is pushed"
 
 
+def test_of_a_project_one_step_is_taken_at_a_time(db: sqlite3.Connection) -> None:
+    propose(db)
+    propose(db, run="2-1-x", branch="agent/sample-2")
+    for number in ("1", "2"):
+        vote(db, "approve", number=number)
+    assert carrying._next(db, {"sample"}) is None
+    assert carrying._until_next(db, {"sample"}) == carrying._EXPIRY_LOOK
+    step = carrying._next(db, {"other"})
+    assert step is not None
+    assert step.id == 1
+
+
 def test_a_retried_step_waits_for_its_time_and_holds_back_nobody(db: sqlite3.Connection) -> None:
     first = propose(db)
     propose(db, run="2", project="other")

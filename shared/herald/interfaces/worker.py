@@ -196,6 +196,12 @@ class Stashed(TypedDict):
     stashed: bool
 
 
+class Owned(TypedDict):
+    """`changed` is false when the agent worked in a clone of its own already."""
+
+    changed: bool
+
+
 class ExportedCard(TypedDict):
     """A bundle holds `head` as `ref`, without the history of `base`, which its reader must have."""
 
@@ -305,6 +311,11 @@ class Worker(Interface, interface="io.herald.Worker"):
     async def Stash(self, *, project: str, author: Author | None = None) -> Stashed:
         """Run `git stash` in the project's folder. Busy while a task runs there, Conflict for a clone of Herald's
         own."""
+        raise NotImplementedError
+
+    async def Own(self, *, project: str, author: Author | None = None) -> Owned:
+        """Let the project's agent work in a clone of Herald's own from now on; its folder stays as it is. Busy while a
+        task runs there, Conflict when the project's file cannot be changed."""
         raise NotImplementedError
 
     async def ExportCard(self, *, proposal: str, bundle: FileDescriptor, author: Author | None = None) -> ExportedCard:
