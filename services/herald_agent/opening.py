@@ -242,6 +242,7 @@ def _give_up(workspace: Workspace, repository: Repository, record: Record, error
         raise Failed(f"the workspace {workspace.name} could not be set up: {words}") from error
     if any(sign in words for sign in ("unable to read", "bad object", "missing blob", "missing tree", "corrupt")):
         repository.own.store.set_aside(words)
+        repository.own.making.set_aside(words)
         record.end()
         raise Incomplete(
             f"the objects of {workspace.project.name} are damaged and are fetched anew ({words})"
