@@ -32,7 +32,7 @@ def push(call: Call) -> dict[str, Any]:
     head = checked_hash(call.parameters["head"])
     expected = checked_hash(call.parameters["expected"]) if call.parameters["expected"] else ""
     target = remote.of_pushes(project)
-    lacking = submodule_push.ready(project, branch, head)
+    lacking = submodule_push.ready(call, project, branch, head)
     if lacking:
         journal.notice(f"{head} is not pushed: {lacking}", project=project.name)
         return _result("refused", lacking)
