@@ -180,7 +180,8 @@ class Carrier:
             )
 
         await self._database.write(write)
-        await asyncio.to_thread(largefiles.forget, step.project, step.head)
+        if state in ("pushed", "discarded"):
+            await asyncio.to_thread(largefiles.forget, step.project, step.head)
         journal.notice(f"proposal {step.id} {state}: {reason or step.branch}", project=step.project, head=step.head)
         self._runner.committed()
 

@@ -1,7 +1,8 @@
 """Large files on their way: out of a workspace to the remote before a push, into a workspace before a run.
 
 Each crosses by itself, through a descriptor, and is compared with its SHA-256 on arrival. What a proposed commit needs
-lies in `largefiles/PROJECT/COMMIT/` until the proposal is over; herald-git@ reads it there.
+lies in `largefiles/PROJECT/COMMIT/` until the proposal is pushed or discarded, and for 30 days where it ended otherwise
+and may be made again; herald-git@ reads it there.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from typing import NamedTuple
 
 from asyncvarlink import FileDescriptor
 
-from herald import journal, largefiles
+from herald import clock, journal, largefiles
 from herald.bus import client
 from herald.database import Database
 from herald.errors import Busy, Conflict, Failed, Unavailable
@@ -26,6 +27,7 @@ from herald.largefiles import Pointer, Wrong, shown
 from herald.snapshot import Project
 from herald_worker import pointers
 from herald_worker.commit_summary import plain
+from herald_worker.kept import LIFETIME
 from herald_worker.mirror import Mirror
 from herald_worker.pointers import LargeFile, folder
 
@@ -185,10 +187,14 @@ def forget(project: str, head: str) -> None:
 
 
 async def sweep(database: Database) -> None:
-    """Remove what no proposal that goes on needs: superseded, expired, or collected by a worker that was killed."""
+    """Remove what no proposal needs: superseded, over for long, or collected by a worker that was killed."""
 
     def read(connection: sqlite3.Connection) -> set[str]:
-        rows = connection.execute("SELECT project, head FROM proposals WHERE ended_at IS NULL")
+        rows = connection.execute(
+            "SELECT project, head FROM proposals WHERE ended_at IS NULL"
+            " OR (state IN ('refused', 'void', 'expired') AND ended_at > ?)",
+            (clock.text(time.time() - LIFETIME),),
+        )
         return {folder(row["project"], row["head"]) for row in rows}
 
     kept = await database.read(read)

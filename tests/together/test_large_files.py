@@ -202,7 +202,10 @@ def test_what_a_server_refuses_is_a_refused_push_that_can_be_proposed_again(proj
         attempt.say("+1")
         assert "your quota is used up" in attempt.wait_for("Not pushed —")
         assert project.agent_branches() == []
-        assert project.kept() == []
+        assert project.kept() == [oid_of(new)]
+        workspace = project.state / "agent/workspaces/demo"
+        shutil.rmtree(workspace / ".git/lfs")
+        (workspace / "new.bin").unlink()
         project.server.manner = "well"
         attempt.say("!push")
         wait_for(lambda: sum("Ready to push" in each for each in attempt.posts) > 1, "it is proposed again")
@@ -210,6 +213,7 @@ def test_what_a_server_refuses_is_a_refused_push_that_can_be_proposed_again(proj
         attempt.wait_for("Pushed —")
         attempt.finish()
     assert project.server.has(new)
+    assert project.kept() == []
 
 
 def test_a_file_that_is_missing_stands_above_everything_and_its_push_is_refused(project: Project) -> None:
