@@ -20,7 +20,7 @@ from asyncvarlink import FileDescriptor
 from herald import clock, journal, largefiles
 from herald.bus import client
 from herald.database import Database
-from herald.errors import Busy, Conflict, Failed, Unavailable
+from herald.errors import Busy, Conflict, Failed, NotFound, Unavailable
 from herald.interfaces.agent import Agent
 from herald.interfaces.git import Git, PushResult
 from herald.largefiles import Pointer, Wrong, shown
@@ -107,10 +107,13 @@ class LargeFiles:
         result = await self._git.PushLargeFiles(project=project.name, head=head, files=files)
         return None if result["outcome"] == "pushed" else result
 
-    async def bring(self, project: Project, workspace: str, base: str) -> None:
-        """Put what `git.lfs.get` names, as far as `base` has it, into the workspace. Raises HeraldError."""
+    async def bring(self, project: Project, workspace: str, base: str) -> list[LargeFile]:
+        """Put what `git.lfs.get` names, as far as `base` has it, into the workspace; returns what the server lacks.
+
+        Raises HeraldError.
+        """
         if project.lfs_get == ("none",):
-            return
+            return []
         wanted = await pointers.named_by(Mirror(project.name), base, project.lfs_get)
         lacking = await self._lacked(project, workspace, wanted)
         size = sum(each.size for each in lacking)
@@ -120,8 +123,15 @@ class LargeFiles:
                 f" {shown(largefiles.LARGEST)} each and {shown(largefiles.LARGEST_TOGETHER)} together are fetched for"
                 " one run; name fewer of them"
             )
+        absent = []
         for each in lacking:
-            await self._bring(project, workspace, each)
+            try:
+                await self._bring(project, workspace, each)
+            except NotFound:
+                absent.append(each)
+            except Failed as error:
+                raise Failed(f"`git.lfs.get` names {plain(each.path)}: {error.message}") from error
+        return absent
 
     async def _lacked(self, project: Project, workspace: str, wanted: list[LargeFile]) -> list[LargeFile]:
         held: set[str] = set()
@@ -179,6 +189,14 @@ class LargeFiles:
             else:
                 return "" if got["held"] else plain(got["reason"] or "it is not in the workspace")
         raise AssertionError  # the last attempt returns or raises
+
+
+def absence(project: Project, absent: list[LargeFile]) -> str:
+    """What to say of files that a run has to do without."""
+    return (
+        f"`git.lfs.get` of {project.name} names large files that the server does not have: {pointers.shown(absent)}."
+        " Runs find their pointers; push the files, or name others."
+    )
 
 
 def forget(project: str, head: str) -> None:

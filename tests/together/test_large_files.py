@@ -147,10 +147,26 @@ def test_a_file_that_the_server_gives_wrong_never_reaches_the_workspace(project:
     project.server.wrong = True
     with project.start() as attempt:
         attempt.say("say hi")
-        attempt.wait_for("Task 1 failed")
+        assert "`git.lfs.get` names " in attempt.wait_for("Task 1 failed")
         assert "could not be fetched" in attempt.told()
         attempt.finish()
     assert not list((project.state / "agent/workspaces/demo/.git/lfs").rglob(oid_of(OLD)))
+
+
+def test_a_file_that_the_server_lacks_stays_a_pointer_and_is_told_once_with_its_path_and_the_key(
+    project: Project,
+) -> None:
+    (project.server.folder / oid_of(DATA)).unlink()
+    project.configure(f"{{url: {project.server.url}, get: all}}")
+    told = "`git.lfs.get` of demo names large files that the server does not have: deep/older.bin."
+    with project.start() as attempt:
+        attempt.say(project.task("sha256sum old.bin; wc -c deep/older.bin; git status --short"))
+        attempt.wait_for(oid_of(OLD))
+        attempt.wait_for("131 deep/older.bin")
+        attempt.say(project.task("echo again"))
+        attempt.wait_for("again")
+        assert attempt.finish() == 0
+    assert sum(told in each for each in attempt.posts) == 1
 
 
 def test_the_file_is_there_before_the_branch_and_gone_from_the_worker_afterwards(project: Project) -> None:

@@ -87,7 +87,7 @@ class Git(Interface, interface="io.herald.Git"):
         raise NotImplementedError
 
     async def FetchLargeFile(self, *, project: str, oid: str, size: int, file: FileDescriptor) -> LargeFileFetched:
-        """Fetch one file of git-lfs. Unavailable when the server does not answer, Failed when it has no such file."""
+        """Fetch one file of git-lfs. Unavailable when the server does not answer, NotFound when it has no such file."""
         raise NotImplementedError
 
     async def PushLargeFiles(self, *, project: str, head: str, files: list[str]) -> PushResult:
