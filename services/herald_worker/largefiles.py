@@ -98,14 +98,35 @@ class LargeFiles:
     async def push(self, project: Project, head: str) -> PushResult | None:
         """Have the remote take what `head` needs; None when it has all of it. Raises HeraldError."""
         wanted = await pointers.named_by_new(Mirror(project.name), head)
-        if not wanted:
-            return None
         if len(wanted) > largefiles.MOST:
             reason = f"it needs {len(wanted)} large files; at most {largefiles.MOST} are pushed at once"
             return PushResult(outcome="refused", reason=reason)
-        files = [f"{each.oid} {each.size}" for each in wanted]
-        result = await self._git.PushLargeFiles(project=project.name, head=head, files=files)
+        if refused := await self._lacked_elsewhere(project, head, wanted):
+            return refused
+        result = await self._push(project, head, wanted)
         return None if result["outcome"] == "pushed" else result
+
+    async def _lacked_elsewhere(self, project: Project, head: str, new: list[LargeFile]) -> PushResult | None:
+        """Why a push URL of its own, with files of its own, may not have `head`: it lacks files of the base."""
+        if project.lfs_url or project.push_url in ("", project.remote):
+            return None
+        listed = await self._git.ListPushBranches(project=project.name, head=head)
+        named = await pointers.named_beyond(Mirror(project.name), head, listed["heads"])
+        own = {each.oid for each in new}
+        older = [each for each in named if each.oid not in own]
+        for start in range(0, len(older), largefiles.MOST):
+            result = await self._push(project, head, older[start : start + largefiles.MOST])
+            if result["outcome"] != "pushed":
+                about = "this is about large files of the base, which is fetched from elsewhere"
+                how = "`git lfs push --all` to the push URL brings them there, or set `git.lfs.url`"
+                return PushResult(outcome="refused", reason=f"{result['reason']}; {about}: {how}")
+        return None
+
+    async def _push(self, project: Project, head: str, wanted: list[LargeFile]) -> PushResult:
+        if not wanted:
+            return PushResult(outcome="pushed", reason="")
+        files = [f"{each.oid} {each.size}" for each in wanted]
+        return await self._git.PushLargeFiles(project=project.name, head=head, files=files)
 
     async def bring(self, project: Project, workspace: str, base: str) -> list[LargeFile]:
         """Put what `git.lfs.get` names, as far as `base` has it, into the workspace; returns what the server lacks.

@@ -261,6 +261,37 @@ def test_a_pointer_whose_file_only_the_remote_has_is_pushed(project: Project) ->
     assert (project.cloned(project.server.url) / "new.bin").read_bytes() == b"known elsewhere"
 
 
+@pytest.mark.parametrize("mended_by", ["files", "branch"])
+def test_a_push_url_that_lacks_large_files_of_the_base_gets_no_branch_until_it_has_them(
+    project: Project, mended_by: str
+) -> None:
+    fork = Remote(project.folder / "fork.git")
+    place = project.state / "etc/projects/demo.yaml"
+    place.write_text(f'name: demo\npath: "{project.path}"\nworkspace: own\ngit: {{push_url: "{fork.path}"}}\n')
+    with project.start() as attempt:
+        attempt.say(project.task("echo new >new.bin"))
+        attempt.wait_for("• new.bin (4 bytes)")
+        attempt.say("+1")
+        refused = attempt.wait_for("Not pushed —")
+        assert oid_of(OLD)[:12] in refused
+        assert "this is about large files of the base, which is fetched from elsewhere" in refused
+        assert fork.heads() == {}
+        if mended_by == "branch":
+            git(project.seed, "push", "--quiet", "--no-verify", str(fork.path), "main")
+        for data in (OLD, DATA) if mended_by == "files" else ():
+            there = fork.path / "lfs/objects" / oid_of(data)[:2] / oid_of(data)[2:4] / oid_of(data)
+            there.parent.mkdir(parents=True)
+            there.write_bytes(data)
+        attempt.say("!push")
+        wait_for(lambda: sum("Ready to push" in each for each in attempt.posts) > 1, "it is proposed again")
+        attempt.say("+1")
+        attempt.wait_for("Pushed —")
+        attempt.finish()
+    new = oid_of(b"new\n")
+    assert (fork.path / "lfs/objects" / new[:2] / new[2:4] / new).read_bytes() == b"new\n"
+    assert len([each for each in fork.heads() if each.startswith("agent/")]) == 1
+
+
 def test_a_forged_file_and_a_huge_one_are_not_taken(project: Project) -> None:
     (project.folder / "huge").write_text(POINTER.format(oid="1" * 64, size=3 << 30))
     script = f"""

@@ -39,6 +39,12 @@ class CheckedSubmodule(TypedDict):
     has: bool
 
 
+class PushBranches(TypedDict):
+    """The heads of the branches at the push URL."""
+
+    heads: list[str]
+
+
 class PushResult(TypedDict):
     """`moved`: the remote's branch is neither absent nor what Herald pushed last; `refused`: the remote said no
     (`reason` has its words)."""
@@ -76,6 +82,11 @@ class Git(Interface, interface="io.herald.Git"):
 
     async def CheckSubmodule(self, *, project: str, path: list[str], commit: str) -> CheckedSubmodule:
         """Ask a submodule's remote for a commit. Conflict when its address is not accepted."""
+        raise NotImplementedError
+
+    async def ListPushBranches(self, *, project: str, head: str) -> PushBranches:
+        """What the branches are where the project is pushed to; `head` is what is to be pushed there. Unavailable when
+        the remote does not answer, Conflict when the project cannot be pushed."""
         raise NotImplementedError
 
     async def Push(self, *, project: str, branch: str, head: str, expected: str) -> PushResult:
