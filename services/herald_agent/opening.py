@@ -279,6 +279,7 @@ def _give_up(workspace: Workspace, own: OwnClone, record: Record, error: Failed 
         raise Failed(f"the workspace {workspace.name} could not be set up: {words}") from error
     if any(sign in words for sign in ("unable to read", "bad object", "missing blob", "missing tree", "corrupt")):
         own.store.set_aside(words)
+        own.making.set_aside(words)
         record.end()
         raise Incomplete(
             f"the objects of {workspace.project.name} are damaged and are fetched anew ({words})"

@@ -6,11 +6,12 @@ that names what is not there.
 """
 
 import os
+import time
 from typing import Any, NamedTuple
 
 from herald import journal, names, snapshot
 from herald.bus.oneshot import Call, Method
-from herald.errors import HeraldError, Unavailable
+from herald.errors import Busy, HeraldError, Unavailable
 from herald.snapshot import Project
 from herald_git import advertisement, command, remote, repository
 from herald_git.arguments import checked_hash
@@ -21,6 +22,8 @@ from herald_git.submodule import Origin, checked_path, environment_of, fetch_all
 _GITLINK = b"160000"
 _SECONDS = 120.0
 _DEEPEST = 5
+_LONGEST = 2000.0
+"""Seconds after which nothing more is begun: with the longest fetch and pushes that is less than the unit may live."""
 
 
 class Moved(NamedTuple):
@@ -45,14 +48,34 @@ def check_submodule(call: Call) -> dict[str, Any]:
 CHECK_SUBMODULE = Method(check_submodule, {"project": str, "path": list, "commit": str})
 
 
-def ready(project: Project, branch: str, head: str) -> str:
+class _Act(NamedTuple):
+    """A push of a project: who waits for it, and until when it may take, by the monotonic clock."""
+
+    call: Call
+    project: Project
+    branch: str
+    until: float
+
+    def demand_time(self) -> None:
+        """Before something that takes long. Raises Unavailable: the same may be done again, and what is done counts."""
+        if self.call.is_abandoned():
+            raise Unavailable("nobody waits for this push any more; it is made again")
+        if time.monotonic() > self.until:
+            raise Unavailable(f"the submodules of {self.project.name} take long; the push goes on with the next try")
+
+
+def ready(call: Call, project: Project, branch: str, head: str) -> str:
     """Have everything at the submodules' remotes that a commit needs; returns why it is not, empty when it is.
 
-    Raises Unavailable when a remote does not answer: the same may be done again.
+    Raises Unavailable when a remote does not answer, Busy: the same may be done again.
     """
     with repository.locked(project.name) as own:
         moved = own.mended(lambda: _moved_since_default(own, head))
-    return _ready(project, branch, moved, [])
+    act = _Act(call, project, branch, time.monotonic() + _LONGEST)
+    reason = _ready(act, moved, [])
+    if moved:
+        act.demand_time()
+    return reason
 
 
 def _moved_since_default(own: Repository, head: str) -> list[Moved]:
@@ -62,12 +85,13 @@ def _moved_since_default(own: Repository, head: str) -> list[Moved]:
     return _moved(own, mirror, advertisement.parse(remembered).default().head if remembered else "", head)
 
 
-def _ready(project: Project, branch: str, moved: list[Moved], around: list[str]) -> str:
+def _ready(act: _Act, moved: list[Moved], around: list[str]) -> str:
     for each in moved:
         path = [*around, each.path]
+        act.demand_time()
         try:
-            reason = _ready_one(project, branch, each, path)
-        except Unavailable:
+            reason = _ready_one(act, each, path)
+        except (Unavailable, Busy):
             raise
         except HeraldError as error:
             reason = f"the submodule {'/'.join(path)} cannot be checked: {error.message}"
@@ -76,7 +100,8 @@ def _ready(project: Project, branch: str, moved: list[Moved], around: list[str])
     return ""
 
 
-def _ready_one(project: Project, branch: str, moved: Moved, path: list[str]) -> str:
+def _ready_one(act: _Act, moved: Moved, path: list[str]) -> str:
+    project = act.project
     origin = origin_of(project, path)
     url, joined = origin.address.url, "/".join(path)
     key = key_of(project.name, url)
@@ -95,10 +120,10 @@ def _ready_one(project: Project, branch: str, moved: Moved, path: list[str]) -> 
         if not is_here:
             return f"{lacks}, and Herald does not have it either; push it there"
         inner = own.mended(lambda: _moved(own, mirrors, moved.old, moved.new)) if len(path) < _DEEPEST else []
-    if reason := _ready(project, branch, inner, path):
+    if reason := _ready(act, inner, path):
         return reason
     with repository.locked(key) as own:
-        return _push(own, project, origin, branch, Moved(joined, "", moved.new), mirrors)
+        return _push(own, project, origin, act.branch, Moved(joined, "", moved.new), mirrors)
 
 
 def _names_large_files(own: Repository, commit: str, mirrors: dict[str, str]) -> bool:
@@ -141,7 +166,7 @@ def _moved(own: Repository, environment: dict[str, str], old: str, new: str) -> 
     """The gitlinks that a commit changed since it left the history of another one."""
     if not old or not has(own, old, environment):  # a commit that nobody has any more says nothing
         listed = own.git("ls-tree", "-r", "-z", "--full-tree", new, seconds=_SECONDS, environment=environment)
-        if listed.code:
+        if remote.is_own_fault(listed.words):
             raise RepositoryError(listed.words)
         lines = [line.partition(b"\t") for line in listed.out.split(b"\0") if line.startswith(_GITLINK)]
         return [Moved(os.fsdecode(path), "", words.split(b" ")[2].decode()) for words, _, path in lines]

@@ -320,6 +320,28 @@ def test_a_damaged_repository_of_a_submodule_is_left_out_and_blocks_nothing(proj
     assert project.run("echo y > other.txt").end["commits"] == 1
 
 
+def test_damaged_objects_of_a_submodule_that_herald_brought_are_set_aside_and_come_anew(project: Project) -> None:
+    def take(*options: str) -> None:
+        library, commit = project.library.clone, project.library.commits[0]
+        command = ["git", "-C", library, "pack-objects", "--revs", "--stdout", "-q", *options]
+        pack = subprocess.run(command, input=commit.encode(), capture_output=True, check=True).stdout
+        file = project.place.folder / "pack"
+        file.write_bytes(pack)
+        instance = project.place.instance()
+        fd = os.open(file, os.O_RDWR)
+        given = {"project": "pounce", "workspace": "pounce", "path": "lib", "names": ["lib"], "url": str(library)}
+        instance.send("TakeSubmodule", {**given, "commit": commit, "have": [], "pack": 0}, (fd,))
+        os.close(fd)
+        assert instance.receive()["parameters"]["complete"]
+        assert instance.wait() == 0
+
+    take("--filter=blob:none")
+    assert project.place.run("shell true", base_pack=project.place.history()).end["outcome"] == "incomplete"
+    assert list((project.place.state / "agent/stores/pounce").glob("submodule-*.damaged-*"))
+    take()
+    assert "one\n" in project.run("cat lib/a.c").text
+
+
 def test_a_killed_run_leaves_a_person_s_submodule_where_it_was(in_path: Project) -> None:
     in_path.move_upstream()
     lib = in_path.place.clone / "lib"

@@ -1,12 +1,18 @@
 """Push of a project whose submodules' remotes lack what its commit names."""
 
+import fcntl
 from pathlib import Path
 
+import pytest
+
+from herald.errors import Busy
 from herald_git.submodule import key_of
+from tests.git import unit
 from tests.git.conftest import Workbench
 from tests.git.test_submodule import library, name_submodule
 from tests.support import repositories
 from tests.support.largefiles import pointer_of
+from tests.support.processes import wait_for
 from tests.support.repositories import Remote, git
 
 BRANCH = "agent/sample-1"
@@ -41,13 +47,17 @@ class Submodule:
 
     def push(self, commit: str, **variables: str) -> tuple[str, str]:
         """Push a commit of the project that names this one of the submodule."""
+        return self.bench.push(self.named(commit), branch=BRANCH, **variables)
+
+    def named(self, commit: str) -> str:
+        """A commit of the project that names this one of the submodule."""
         clone = self.bench.clone
         git(clone, "checkout", "--quiet", "-B", BRANCH, self.main)
         git(clone, "update-index", "--cacheinfo", f"160000,{commit},lib")
         git(clone, "commit", "--quiet", "-m", "Move lib")
         head = git(clone, "rev-parse", "HEAD")
         self.bench.import_commit(clone, head)
-        return self.bench.push(head, branch=BRANCH, **variables)
+        return head
 
 
 def test_a_submodule_whose_former_commit_nobody_has_any_more_is_pushed(bench: Workbench) -> None:
@@ -116,3 +126,31 @@ def test_a_commit_that_was_kept_before_its_address_was_accepted_is_pushed(bench:
     bench.import_commit(lib.work, head, key_of("sample", "unknown:lib"))
     assert lib.push(head) == ("pushed", "")
     assert lib.remote.heads()[BRANCH] == head
+
+
+def test_a_push_that_nobody_waits_for_any_more_stops_between_a_submodule_and_the_project(bench: Workbench) -> None:
+    lib = Submodule(bench)
+    commit = lib.commit({"b.c": "two\n"})
+    head = lib.named(commit)
+    reached, go = lib.remote.hold("pre-receive")
+    instance = unit.Unit(bench.state)
+    instance.send("Push", {"project": "sample", "branch": BRANCH, "head": head, "expected": ""})
+    wait_for(reached.exists, "the submodule's push")
+    instance.hang_up()
+    go.touch()
+    instance.end()
+
+    assert lib.remote.heads()[BRANCH] == commit
+    assert BRANCH not in bench.remote.heads()
+    lib.remote.accept()
+    assert bench.push(head, branch=BRANCH) == ("pushed", "")
+
+
+def test_a_submodule_that_is_in_use_is_no_refusal(bench: Workbench) -> None:
+    lib = Submodule(bench)
+    head = lib.named(lib.commit({"b.c": "two\n"}))
+    with (bench.state / "git" / f"{key_of('sample', str(lib.remote.path))}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(Busy):
+            bench.push(head, branch=BRANCH, HERALD_GIT_DEADLINE="1")
+    assert bench.push(head, branch=BRANCH) == ("pushed", "")

@@ -2,6 +2,7 @@
 
 import fcntl
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -210,6 +211,24 @@ def test_a_person_s_folder_gets_the_commit_that_its_submodule_lacks(family: Fami
     assert head in said(herald, "git -C lib rev-parse HEAD; echo x > new.txt")
     assert git(family.site.clone / "lib", "rev-parse", "HEAD") == before
     assert git(family.site.clone, "status", "--porcelain") == ""
+    herald.finish()
+
+
+def test_what_a_person_s_folder_does_without_is_in_the_own_clone_after_it_and_again_after_damage(
+    family: Family,
+) -> None:
+    git(family.site.clone, "submodule", "--quiet", "deinit", "--force", "lib")
+    family.site.configure(workspace="path", git={"submodules": {"init": "all"}})
+    herald = family.site.start()
+    assert "nothing: ." in said(herald, "echo nothing: $(ls -A lib).")
+
+    family.configure(init="all")
+    subprocess.run([*herald.heraldctl, "reload"], check=True, capture_output=True)
+    assert "outer.git\ninner.git\n" in said(herald, "cat lib/a.c 'lib/in side/a.c'")
+
+    (family.site.state / "agent/submodules/sample.json").write_text("[")
+    herald.call("worker", "Reset", key="once", project="sample")
+    assert "outer.git\ninner.git\n" in said(herald, "cat lib/a.c 'lib/in side/a.c'")
     herald.finish()
 
 
