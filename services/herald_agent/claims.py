@@ -29,8 +29,10 @@ def read(git: Git, head: str) -> Claims:
     """Before the repository is made anew; `head` is where the run's branch is."""
     found = Claims([], [], [])
     options = ("-z", "--raw", "--cached", "--no-renames")
-    output = git.attempt("diff-index", *options, head, "--", deadline=_LONG) if head else None
-    fields = output.out.split(b"\0") if output is not None and output.code == 0 else []
+    if not head or not git.attempt("ls-files", "-z", deadline=_LONG).out:
+        return found  # an index that is gone claims nothing
+    output = git.attempt("diff-index", *options, head, "--", deadline=_LONG)
+    fields = output.out.split(b"\0") if output.code == 0 else []
     for words, path in zip(fields[::2], fields[1::2], strict=False):
         old, new, _, _, status = words.removeprefix(b":").split(b" ")
         if not _is_plain(path):

@@ -77,6 +77,14 @@ def test_an_index_that_was_emptied_is_no_deletion(place: Place, workspace: str) 
     assert (end["message"], end["commits"], end["head"]) == ("", 0, place.base)
 
 
+@pytest.mark.parametrize("emptying", ["rm .git/index", "git rm -qr --cached ."])
+def test_an_index_that_is_gone_untracks_no_ignored_file(place: Place, emptying: str) -> None:
+    commit(place, x__bin="x")
+    commit(place, gitignore="x\n")
+    end = place.run(f"shell {emptying}").end
+    assert (end["commits"], end["head"]) == (0, place.base)
+
+
 def test_a_clone_in_the_index_that_is_no_submodule_is_left_out_and_named(place: Place) -> None:
     end = place.run("shell git clone -q . inner; git add inner; rm -f gone; touch gone; git add gone; rm gone").end
     assert end["commits"] == 0
