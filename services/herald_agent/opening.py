@@ -12,6 +12,7 @@ from herald import journal
 from herald.errors import Failed
 from herald_agent import (
     beforehand,
+    claims,
     copies,
     gitfolder,
     largefiles,
@@ -190,6 +191,7 @@ class OpenWorkspace:
         git_folder = os.path.join(own.workspace.folder, ".git")
         end = settlement.end_of(own.git, git_folder, going, notes)
         sparse = own.left_out_by_choice()
+        claimed = claims.read(own.git, end.head if end.on_branch else "")
         own.seal(notes)
         head = own.git.head_of(going.branch)
         on_branch = end.on_branch or not end.head  # a branch that is gone begins anew with what is in the tree
@@ -201,6 +203,8 @@ class OpenWorkspace:
             submodule_checkout.hold(own.git, going.branch)
             found = changes(own.git, before=self._record.beforehand)
             found = submodules.sort_out(own.git, found.without_deleted(own.git.folder, sparse), began)
+            if auto_commit and on_branch and head:
+                found = claims.take(own.git, claimed, found, self._record.beforehand, going.branch)
             submodules.tell(own.git, within(own.git), began, notes)
             settlement.name_what_is_left_out(found, notes)
             if auto_commit and on_branch:
