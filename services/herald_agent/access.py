@@ -60,8 +60,8 @@ def access(
     upstream: Upstream | None = None,
 ) -> Access:
     """Raises OSError as `confinement.confine` does."""
+    os.makedirs(workspace.kept, 0o700, exist_ok=True)
     if workspace.own:
-        os.makedirs(workspace.kept, 0o700, exist_ok=True)
         make_folder(workspace)
     confinement = confine(settings, workspace, temporary, readable)
     git = Git(workspace.folder, git_environment(workspace), stop, confinement.enter, workspace.home)

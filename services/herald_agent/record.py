@@ -53,7 +53,7 @@ class Record:
 
     def __init__(self, workspace: Workspace) -> None:
         records, name = folder("checkouts"), workspace.name
-        self._workspace = workspace
+        self.workspace = workspace
         self._path = os.path.join(records, f"{name}.json")
         self._ready = os.path.join(records, f"{name}.ready")
         self._taking = os.path.join(records, f"{name}.taking")
@@ -93,7 +93,7 @@ class Record:
             body = json.loads(durable.read_limited(self._path, _LIMIT))
             self.going = _going(body["going"])
             self._unfinished = {str(asked): [str(branch), str(base)] for asked, (branch, base) in body["ended"].items()}
-            self._left = {each.folder: each for each in _left(body.get("uncommitted"), self._workspace)}
+            self._left = {each.folder: each for each in _left(body.get("uncommitted"), self.workspace)}
             self.has_taken_over = bool(body.get("taken over", False))
             self.untold = [str(each) for each in body.get("untold", [])]
             self.excluded = str(body.get("excluded", ""))
@@ -127,19 +127,19 @@ class Record:
     @property
     def uncommitted(self) -> Uncommitted | None:
         """Changes that were left in the folder of this workspace."""
-        return self._left.get(self._workspace.folder)
+        return self._left.get(self.workspace.folder)
 
     @uncommitted.setter
     def uncommitted(self, left: Uncommitted | None) -> None:
         if left is None:
-            self._left.pop(self._workspace.folder, None)
+            self._left.pop(self.workspace.folder, None)
         else:
             self.add_left(left)
 
     @property
     def elsewhere(self) -> list[Uncommitted]:
         """Changes that were left in another folder, when the project worked there."""
-        return [each for each in self._left.values() if each.folder != self._workspace.folder]
+        return [each for each in self._left.values() if each.folder != self.workspace.folder]
 
     def add_left(self, left: Uncommitted) -> None:
         """Note changes that were left, wherever that is."""
@@ -147,7 +147,7 @@ class Record:
 
     def is_here(self, going: Going) -> bool:
         """Whether a run worked in the folder of this workspace."""
-        return going.folder == self._workspace.folder and going.own == self._workspace.own
+        return going.folder == self.workspace.folder and going.own == self.workspace.own
 
     def tell(self, *sentences: str) -> None:
         """Have the next run's answer say this; `write` puts it on the disk."""

@@ -219,3 +219,44 @@ def test_a_checkout_that_was_broken_off_in_the_projects_folder_is_told_too(place
     place.call("Reset", keep=False)
     said_then = place.run("say hi").end["message"]
     assert f"{place.clone}, which may still stand on branch agent/pounce-1; `git checkout main`" in said_then
+
+
+UNTRACK = "git rm -qr --cached results; echo results >> .gitignore; git add .gitignore; git commit -qm Untrack"
+
+
+def kept_of(place: Place) -> dict[str, str]:
+    """What is in the kept folder, by the path that it had."""
+    files = [path for path in (place.state / "agent/kept/pounce").rglob("*") if path.is_file()]
+    return {"/".join(path.relative_to(place.state / "agent/kept/pounce").parts[1:]): path.read_text() for path in files}
+
+
+def test_ignored_files_in_the_way_of_what_is_put_back_are_kept_and_named(place: Place) -> None:
+    with_base(place, {"results/r.txt": b"old\n", "results/same.txt": b"same\n", "results/deep/x": b"x\n"})
+    place.configure(workspace="path")
+    files = place.run(f"shell {UNTRACK}; echo new > results/r.txt; rm -r results/deep; echo file > results/deep")
+    assert (files.end["outcome"], files.end["commits"]) == ("ok", 1)
+    kept = place.state / "agent/kept/pounce"
+    moved = f"In the way of the checkout, and moved to {kept}: results/deep, results/r.txt."
+    assert moved in files.end["message"]
+    assert kept_of(place) == {"results/r.txt": "new\n", "results/deep": "file\n"}
+    assert git(place.clone, "branch", "--show-current") == "main"
+    assert git(place.clone, "status", "--porcelain") == ""
+    assert (place.clone / "results/r.txt").read_text() == "old\n"
+
+
+def test_many_ignored_files_in_the_way_are_all_kept(place: Place) -> None:
+    with_base(place, {f"results/{n:04}.txt": b"old\n" for n in range(1200)})
+    place.configure(workspace="path")
+    files = place.run(f"shell {UNTRACK}; for each in results/*; do echo new > $each; done")
+    assert "results/0004.txt and 1195 more" in files.end["message"]
+    assert set(kept_of(place).values()) == {"new\n"}
+    assert len(kept_of(place)) == 1200
+    assert git(place.clone, "status", "--porcelain") == ""
+
+
+def test_ignored_files_in_the_way_of_the_runs_branch_are_kept_and_what_is_on_it_taken(place: Place) -> None:
+    with_base(place, {"results/r.txt": b"old\n"})
+    files = place.run(f"shell git checkout -qb other; {UNTRACK}; echo new > results/r.txt; echo more > more.txt")
+    assert kept_of(place) == {"results/r.txt": "new\n"}
+    assert "results/r.txt" in files.end["message"]
+    assert files_of(place.workspace, files.end["branch"]) == ["README.md", "more.txt", "results/r.txt"]
