@@ -7,7 +7,7 @@ from herald.snapshot import Snapshot
 from herald_agent import submodule_record
 from herald_agent.confinement import Confinement, confine
 from herald_agent.environment import git_environment
-from herald_agent.git import Git
+from herald_agent.git import Git, patience_for
 from herald_agent.gitfolder import Upstream
 from herald_agent.inside import Unusable
 from herald_agent.ownclone import OwnClone, make_folder
@@ -64,7 +64,9 @@ def access(
     if workspace.own:
         make_folder(workspace)
     confinement = confine(settings, workspace, temporary, readable)
-    git = Git(workspace.folder, git_environment(workspace), stop, confinement.enter, workspace.home)
+    store = Store(settings, workspace.project)
+    patience = patience_for(store.objects if workspace.own else os.path.join(workspace.folder, ".git", "objects"))
+    git = Git(workspace.folder, git_environment(workspace), stop, confinement.enter, workspace.home, patience)
     record = Record(workspace)
     leave_elsewhere(record)
     if upstream is not None and upstream.branch:
@@ -72,7 +74,7 @@ def access(
     own = None
     if workspace.own:
         making = Making(settings, workspace.project, workspace.name, submodule_record.load(workspace.name))
-        own = OwnClone(git, workspace, Store(settings, workspace.project), record, making, Upstream(*record.upstream))
+        own = OwnClone(git, workspace, store, record, making, Upstream(*record.upstream))
     elif not os.path.isdir(workspace.folder):
         name, path = workspace.project.name, workspace.folder
         raise Unusable(f"the folder {path} of {name} is missing; clone the project there")

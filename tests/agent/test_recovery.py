@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from herald_agent.git import patience_for
 from tests.agent.place import Instance, Place, git, wait_for
 from tests.agent.test_own import kill_orphans
 from tests.agent.test_persistence import said, with_base
@@ -260,3 +261,27 @@ def test_ignored_files_in_the_way_of_the_runs_branch_are_kept_and_what_is_on_it_
     assert kept_of(place) == {"results/r.txt": "new\n"}
     assert "results/r.txt" in files.end["message"]
     assert files_of(place.workspace, files.end["branch"]) == ["README.md", "more.txt", "results/r.txt"]
+
+
+@pytest.mark.parametrize("words", ["sleep 60", 'echo "error: unable to write file: Input/output error" >&2; exit 128'])
+def test_a_workspace_is_not_set_aside_for_what_is_no_fault_of_it(place: Place, words: str) -> None:
+    with_base(place, {".gitignore": b"out\n"})
+    place.run("shell mkdir out; echo 1 > out/result")
+    limit = place.folder / "limit"
+    limit.mkdir()
+    (limit / "sitecustomize.py").write_text("import herald_agent.tree as it\nit._LONG = 1.0\n")
+    place.environment["PYTHONPATH"] = f"{limit}:{place.environment['PYTHONPATH']}"
+    refusing = failing_git(place, "*'reset --quiet --hard'*", words)
+    end = place.run("say hi").end
+    assert (end["outcome"], "the workspace pounce could not be set up" in end["message"]) == ("failed", True), end
+    assert not list((place.state / "agent/workspaces").glob("*.damaged-*"))
+    refusing.unlink()
+    (limit / "sitecustomize.py").unlink()
+    assert said(place.run("shell cat out/result").text) == "1\n"
+
+
+def test_what_grows_with_the_repository_has_more_time_in_a_large_one(tmp_path: Path) -> None:
+    (tmp_path / "pack").mkdir()
+    with (tmp_path / "pack/one.pack").open("wb") as file:
+        file.truncate(1 << 30)
+    assert patience_for(str(tmp_path)) == 256.0
