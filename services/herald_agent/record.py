@@ -3,7 +3,8 @@
 One file for each workspace, `checkouts/NAME.json`: the run that is going, the branches of runs that did not end well,
 which a further attempt continues, and changes that were left uncommitted. Beside it `NAME.ready` exists from the end
 of the checkout until everything was taken: without it, what lies in the workspace is nobody's work. `NAME.taking`
-exists until a new workspace has taken over what versions before had. `NAME.index` is the index as of Herald's last look
+exists until a new workspace has taken over what versions before had. `NAME.before` and `NAME.exclude` are lists that
+grow with what lies about in a folder. `NAME.index` is the index as of Herald's last look
 at an own workspace. Written under the workspace lock.
 """
 
@@ -19,6 +20,7 @@ from herald_agent.workspace import Workspace, own_folder
 _MOST_UNFINISHED = 50
 _MOST_UNTOLD = 20
 _LIMIT = 8 << 20
+_LONGEST_LIST = 1 << 40
 
 
 class Going(NamedTuple):
@@ -83,8 +85,14 @@ class Record:
         self.astray: tuple[str, str] = ("", "")
         """The run's branch that could not be left in a person's folder, and what is to be put back there."""
         self._unfinished: dict[str, list[str]] = {}
+        self._excluded = os.path.join(records, f"{name}.exclude")
+        self._before = os.path.join(records, f"{name}.before")
+        self._lists = {path: _read(path) for path in (self._excluded, self._before)}
+        self._take_lists("", [])
         for each in os.listdir(records):
-            if each.startswith(f".{workspace.name}.json."):  # a kill came while it was written
+            if each.startswith(
+                tuple(f".{name}.{kind}." for kind in ("json", "exclude", "before"))
+            ):  # a kill came while it was written
                 durable.with_no_trace(os.path.join(records, each))
         self._load()
 
@@ -96,8 +104,7 @@ class Record:
             self._left = {each.folder: each for each in _left(body.get("uncommitted"), self.workspace)}
             self.has_taken_over = bool(body.get("taken over", False))
             self.untold = [str(each) for each in body.get("untold", [])]
-            self.excluded = str(body.get("excluded", ""))
-            self.before = [str(each) for each in body.get("before", [])]
+            self._take_lists(str(body.get("excluded", "")), [str(each) for each in body.get("before", [])])
             self.told = [str(each) for each in body.get("told", [])]
             branch, head = body.get("upstream", ("", ""))
             self.upstream = (str(branch), str(head))
@@ -112,6 +119,11 @@ class Record:
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             aside = durable.set_aside(self._path)
             journal.warning(f"{self._path} is damaged ({error!r}) and was set aside as {aside}; check the checkout")
+
+    def _take_lists(self, excluded: str, before: list[str]) -> None:
+        """From files of their own, which may be long; what is given is that of the version before."""
+        self.excluded = os.fsdecode(self._lists[self._excluded]) or excluded
+        self.before = [os.fsdecode(each) for each in self._lists[self._before].split(b"\0") if each] or before
 
     def begin(self, going: Going, *, ready: bool) -> None:
         """Note a run before it touches the workspace; `ready`: it goes on in what is there."""
@@ -187,6 +199,8 @@ class Record:
     def end(self) -> None:
         """Note that the workspace is at rest again."""
         self.going = None
+        if all(left.own for left in self._left.values()):
+            self.before = []
         self.write()
         self.set_unready()
 
@@ -207,7 +221,11 @@ class Record:
 
     def clear(self) -> None:
         """Note that the workspace is made anew; what there is elsewhere, and what is to be told, stays."""
-        self.going, self.uncommitted, self.excluded, self.before = None, None, "", []
+        self.going, self.uncommitted = None, None
+        if self.workspace.own:
+            self.excluded = ""
+        else:
+            self.before = []
         self._unfinished, self.told, self.copied = {}, [], {}
         self.submodules, self.came, self.hidden = {}, {}, []
         self.write()
@@ -223,7 +241,9 @@ class Record:
         """Put it on the disk. Raises OSError."""
         for asked in list(self._unfinished)[:-_MOST_UNFINISHED]:
             del self._unfinished[asked]
-        kept = (self._unfinished, self._left, self.untold, self.excluded, self.before, self.told, self.copied)
+        self._write_list(self._excluded, os.fsencode(self.excluded))
+        self._write_list(self._before, b"\0".join(map(os.fsencode, self.before)))
+        kept = (self._unfinished, self._left, self.untold, self.told, self.copied)
         if self.going is None and not any((*kept, self.has_taken_over, self.came, self.upstream[0], self.astray[0])):
             durable.with_no_trace(self._path)
             return
@@ -233,8 +253,6 @@ class Record:
             "uncommitted": [each._asdict() for each in self._left.values()],
             "untold": self.untold,
             "taken over": self.has_taken_over,
-            "excluded": self.excluded,
-            "before": self.before,
             "told": self.told,
             "copied": self.copied,
             "upstream": self.upstream,
@@ -244,6 +262,22 @@ class Record:
             "astray": self.astray,
         }
         durable.write_atomic(self._path, json.dumps(body, indent=1).encode(), 0o600)
+
+    def _write_list(self, path: str, data: bytes) -> None:
+        if data == self._lists[path]:
+            return
+        if data:
+            durable.write_atomic(path, data, 0o600)
+        else:
+            durable.with_no_trace(path)
+        self._lists[path] = data
+
+
+def _read(path: str) -> bytes:
+    try:
+        return durable.read_limited(path, _LONGEST_LIST)
+    except FileNotFoundError:
+        return b""
 
 
 def _standings(found: dict[str, Any]) -> dict[str, Standing]:

@@ -285,3 +285,23 @@ def test_what_grows_with_the_repository_has_more_time_in_a_large_one(tmp_path: P
     with (tmp_path / "pack/one.pack").open("wb") as file:
         file.truncate(1 << 30)
     assert patience_for(str(tmp_path)) == 256.0
+
+
+@pytest.mark.parametrize("mode", ["path", "own"])
+def test_long_names_in_great_number_do_not_cost_the_record(place: Place, mode: str) -> None:
+    deep = "/".join("d" * 250 for _ in range(11))
+    with_base(place, {f"{deep}/keep": b"k\n"})
+    place.configure(workspace=mode)
+    place.run("say hi")
+    for number in range(3200):
+        (place.tree / deep / f"{number:04}").touch()
+    if mode == "own":
+        place.run("say hi")
+        assert place.run("say hi").end["message"] == ""  # strangers are named once
+    killed(place, "echo agent > agent.txt", "agent.txt", branch="agent/pounce-1")
+    files = place.run("create q.txt: q", branch="agent/pounce-1")
+    assert (files.end["branch"], files.end["commits"]) == ("agent/pounce-1", 2)
+    assert not list((place.state / "agent/checkouts").glob("*.damaged-*"))
+    if mode == "path":
+        assert git(place.clone, "branch", "--show-current") == "main"
+        assert not (place.state / "agent/checkouts/pounce.before").exists()
