@@ -1,10 +1,12 @@
 """How an act reaches a workspace: confined as the workspace's runs are."""
 
 import os
+import shutil
 from typing import NamedTuple
 
 from herald.snapshot import Snapshot
 from herald_agent import submodule_record
+from herald_agent.changes import BESIDE
 from herald_agent.confinement import Confinement, confine
 from herald_agent.environment import git_environment
 from herald_agent.git import Git, patience_for
@@ -71,6 +73,8 @@ def access(
     leave_elsewhere(record)
     if upstream is not None and upstream.branch:
         record.upstream = (upstream.branch, upstream.head)
+    if left := [name for name in os.listdir(workspace.home) if name.startswith(BESIDE)]:  # by an act that was killed
+        git.inside(lambda: _remove_all(workspace.home, left))
     own = None
     if workspace.own:
         making = Making(settings, workspace.project, workspace.name, submodule_record.load(workspace.name))
@@ -79,3 +83,9 @@ def access(
         name, path = workspace.project.name, workspace.folder
         raise Unusable(f"the folder {path} of {name} is missing; clone the project there")
     return Access(settings, workspace, record, confinement, git, own)
+
+
+def _remove_all(place: str, names: list[str]) -> None:
+    """In the child."""
+    for name in names:
+        shutil.rmtree(os.path.join(place, name), ignore_errors=True)

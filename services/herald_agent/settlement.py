@@ -9,6 +9,7 @@ from herald.errors import Failed
 from herald_agent import obstacles, submodules
 from herald_agent.changes import Changes, changes, stage
 from herald_agent.git import Git, refused
+from herald_agent.gitfolder import UNBORN
 from herald_agent.record import Going, Record, Uncommitted
 from herald_agent.repository import end_unfinished
 from herald_agent.tree import unlike
@@ -58,7 +59,8 @@ def end_of(git: Git, git_folder: str, going: Going, notes: list[str], kept: str)
     unfinished = end_unfinished(git, git_folder)
     notes.extend(f"The agent left {act} unfinished; it was aborted." for act in unfinished)
     head = git.head_of(going.branch)
-    if git.branch() == going.branch:
+    at = git.branch()
+    if at == going.branch or (head and going.own and at == UNBORN and not git.head_of(at)):  # it was sealed meanwhile
         return End(head, on_branch=True)
     if not head:
         notes.append(f"The agent removed branch {going.branch}.")

@@ -1,5 +1,7 @@
 """What a workspace goes on with, and what it leaves alone: after a change of the folder, a kill, a failure."""
 
+import hashlib
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -305,3 +307,90 @@ def test_long_names_in_great_number_do_not_cost_the_record(place: Place, mode: s
     if mode == "path":
         assert git(place.clone, "branch", "--show-current") == "main"
         assert not (place.state / "agent/checkouts/pounce.before").exists()
+
+
+def test_what_a_run_left_is_committed_after_a_kill_between_the_seal_and_the_commit(place: Place) -> None:
+    killed(place, "echo 1 > one; echo more >> README.md", "one", branch="agent/pounce-1", title="Interrupted")
+    (place.workspace / ".git/index").unlink()  # as in a folder that was made anew
+    git(place.workspace, "symbolic-ref", "HEAD", "refs/heads/none")
+    place.call("Prepare", have=[])
+    assert git(place.workspace, "log", "-1", "--format=%s", "agent/pounce-1") == "Interrupted"
+    assert files_of(place.workspace, "agent/pounce-1") == ["README.md", "one"]
+    assert "left uncommitted" not in place.run("say hi").end["message"]
+
+
+def test_large_files_that_came_in_the_middle_of_an_exchange_do_not_cost_the_others(place: Place) -> None:
+    place.run("say hi")
+    git_folder, old = place.workspace / ".git", place.workspace / ".git.old"
+    (git_folder / "lfs/objects/aa/bb").mkdir(parents=True)
+    (git_folder / "lfs/objects/aa/bb/here").write_text("only here\n")
+    shutil.copytree(git_folder, old)
+    shutil.rmtree(git_folder / "lfs")
+    data = b"another\n"
+    oid = hashlib.sha256(data).hexdigest()
+    (place.folder / "file").write_bytes(data)
+    instance = place.instance()
+    fd = os.open(place.folder / "file", os.O_RDWR)
+    call = {"project": "pounce", "workspace": "pounce", "oid": oid, "size": len(data), "file": 0}
+    instance.send("PutLargeFile", call, (fd,))
+    os.close(fd)
+    assert instance.receive() == {"parameters": {"taken": True}}
+    instance.wait()
+    place.run("say hi")
+    assert (git_folder / "lfs/objects/aa/bb/here").read_text() == "only here\n"
+    assert (git_folder / "lfs/objects" / oid[:2] / oid[2:4] / oid).read_bytes() == data
+    assert not old.exists()
+
+
+def test_after_a_stash_the_checkout_is_put_back_and_nothing_is_gone_on_with(place: Place) -> None:
+    place.configure(workspace="path", auto_commit=False)
+    place.run("shell echo more >> README.md")
+    assert place.call("Stash")["parameters"] == {"stashed": True}
+    assert git(place.clone, "branch", "--show-current") == "main"
+    end = place.run("say hi").end
+    assert (end["branch"], end["uncommitted"], end["message"]) == ("agent/pounce-2", False, "")
+    assert git(place.clone, "branch", "--show-current") == "main"
+
+
+def test_what_a_discard_moves_out_of_the_way_is_named_by_the_next_answer(place: Place) -> None:
+    with_base(place, {"results/r.txt": b"old\n"})
+    files = place.run(f"shell {UNTRACK}; echo new > results/r.txt")
+    discarded = place.call("Discard", branch=files.end["branch"], head=files.end["head"], base=place.base)
+    assert discarded["parameters"]["removed"]
+    assert kept_of(place) == {"results/r.txt": "new\n"}
+    assert "moved to" in (message := place.run("say hi").end["message"])
+    assert "results/r.txt" in message
+    assert place.run("say hi").end["message"] == ""
+
+
+def test_what_an_update_moves_out_of_the_way_is_named_by_the_next_answer(place: Place) -> None:
+    with_base(place, {".gitignore": b"out\n"})
+    place.run("shell echo mine > out")
+    base = with_base(place, {"out/x": b"x\n"})
+    (place.folder / "prepared.pack").write_bytes(place.history())
+    (place.state / "agent/checkouts/pounce.index").unlink()
+    place.call("Update", base=base, have=[], default_branch="main", default_head=base)
+    assert kept_of(place) == {"out": "mine\n"}
+    assert "moved to" in place.run("say hi").end["message"]
+
+
+def test_copies_of_an_act_that_was_killed_are_removed_from_the_home(place: Place) -> None:
+    place.run("say hi")
+    left = place.state / "agent/homes/pounce/.herald-compared-1"
+    (left / "of").mkdir(parents=True)
+    place.call("Survey")
+    assert not left.exists()
+
+
+def test_what_a_reset_cannot_remove_is_named_by_the_next_answer(place: Place) -> None:
+    place.run("say hi")
+    programs = place.folder / "programs"
+    programs.mkdir()
+    (programs / "rm").write_text("#!/bin/sh\nexit 1\n")
+    (programs / "rm").chmod(0o755)
+    paths = place.environment["PATH"]
+    place.environment["PATH"] = f"{programs}:{paths}"
+    assert place.call("Reset", keep=False)["parameters"]["reset"]
+    place.environment["PATH"] = paths
+    (left,) = (place.state / "agent/workspaces").glob("pounce.gone*")
+    assert f"what is left is {left}." in place.run("say hi").end["message"]
