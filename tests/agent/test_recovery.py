@@ -316,7 +316,8 @@ def test_what_a_run_left_is_committed_after_a_kill_between_the_seal_and_the_comm
     place.call("Prepare", have=[])
     assert git(place.workspace, "log", "-1", "--format=%s", "agent/pounce-1") == "Interrupted"
     assert files_of(place.workspace, "agent/pounce-1") == ["README.md", "one"]
-    assert "left uncommitted" not in place.run("say hi").end["message"]
+    assert place.show("agent/pounce-1", "README.md") == "Pounce\nmore"
+    assert kept_of(place) == {}
 
 
 def test_large_files_that_came_in_the_middle_of_an_exchange_do_not_cost_the_others(place: Place) -> None:
