@@ -139,11 +139,17 @@ def check_rest(folder: str, git_folder: str) -> None:
 
 def end_unfinished(git: Git, git_folder: str) -> list[str]:
     """Abort what the agent left in the middle of; returns what that was."""
-    found: list[str] = git.inside(lambda: [name for name in _UNFINISHED if _is_in(git_folder, name)])
+    found = unfinished(git, git_folder)
     for name in found:
         command = _UNFINISHED[name].rpartition(" ")[2]
         git.attempt(command, "reset" if command == "bisect" else "--abort")
     return [_UNFINISHED[name] for name in found]
+
+
+def unfinished(git: Git, git_folder: str) -> list[str]:
+    """The files that tell of acts of several steps which are not at their end."""
+    found: list[str] = git.inside(lambda: [name for name in _UNFINISHED if _is_in(git_folder, name)])
+    return found
 
 
 def _is_in(git_folder: str, name: str) -> bool:

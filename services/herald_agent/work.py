@@ -17,9 +17,10 @@ from herald_agent.environment import Environment, build
 from herald_agent.gitfolder import Upstream
 from herald_agent.inside import Unusable
 from herald_agent.locks import folder
-from herald_agent.opening import OpenWorkspace, Wanted, open_workspace
+from herald_agent.opening import OpenWorkspace, open_workspace
 from herald_agent.outcome import Outcome
 from herald_agent.output import Log, write_result
+from herald_agent.planning import Wanted
 from herald_agent.repository import Repository
 from herald_agent.request import Request
 from herald_agent.settlement import Left
@@ -89,8 +90,8 @@ def work(request: Request, settings: Snapshot, workspace: Workspace, stop: StopS
         **done.fields,
     }
     write_result(request.result, done.text, end)
-    if done.opened is not None and done.outcome.kind == "ok":
-        done.opened.forget()
+    if done.opened is not None:
+        done.opened.forget(well=done.outcome.kind == "ok")
     journal.info(f"run ended: {done.outcome.kind} {done.outcome.message}", project=project.name, run=request.run)
 
 
