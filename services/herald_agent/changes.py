@@ -18,6 +18,9 @@ _TOGETHER = 64 << 20
 """Bytes of files that are compared at once."""
 
 _PIECE = 1 << 20
+BESIDE = ".herald-compared-"
+"""How a folder begins in which files are written for comparison."""
+
 _GITLINK = b"160000"
 _LINKS = ("120000", "160000")
 
@@ -230,7 +233,7 @@ def _compared(git: Git, group: list[bytes]) -> set[bytes]:
     """Have git write them elsewhere, and compare."""
     if not group:
         return set()
-    beside = os.path.join(git.scratch, f".herald-compared-{os.getpid()}")
+    beside = os.path.join(git.scratch, f"{BESIDE}{os.getpid()}")
     given = b"".join(path + b"\0" for path in group)
     try:
         git.inside(lambda: os.makedirs(beside, 0o700, exist_ok=True))

@@ -13,20 +13,13 @@ MOVED = "In the way of the checkout, and moved to"
 
 _LONG = 300.0
 _NAMED = 5
-_TOGETHER = 1000
-"""Paths in the arguments of one command."""
 
 
 def check_out(git: Git, kept: str, target: str, notes: list[str]) -> process.Output:
     """Check out a branch or a commit, with what is in its way moved. Raises Failed, OSError."""
     arguments = ("checkout", "--quiet", "--no-overwrite-ignore", "--no-guess", target, "--")
     output = git.attempt(*arguments, deadline=_LONG)
-    names = named(output)
-    untracked = [
-        os.fsdecode(path)
-        for at in range(0, len(names), _TOGETHER)
-        for path in git.listed("--literal-pathspecs", "ls-files", "-z", "--others", "--", *names[at : at + _TOGETHER])
-    ]
+    untracked = _in_the_way(git, target) if named(output) else []  # git names as many as fit into 4 KiB
     if not untracked:
         return output
     files: list[str] = git.inside(lambda: [path for path in untracked if _is_file(os.path.join(git.folder, path))])
@@ -38,9 +31,23 @@ def check_out(git: Git, kept: str, target: str, notes: list[str]) -> process.Out
 
 
 def named(output: process.Output) -> list[str]:
-    """The paths for which git refused a checkout."""
+    """The first paths for which git refused a checkout."""
     lines = output.err.split(b"\n") if output.code else []
     return [os.fsdecode(line[1:]) for line in lines if line.startswith(b"\t")]
+
+
+def _in_the_way(git: Git, target: str) -> list[str]:
+    """Untracked files, also ignored ones, where the target has a file that the index lacks, or below or above that."""
+    lacking = ("diff-index", "-z", "--cached", "--name-only", "--no-renames", "--diff-filter=D", target, "--")
+    wanted = [os.fsdecode(path) for path in git.listed(*lacking, deadline=_LONG)]
+    above = {path[:at] for path in wanted for at, sign in enumerate(path) if sign == "/"}
+    places = set(wanted)
+    others = [os.fsdecode(path).rstrip("/") for path in git.listed("ls-files", "-z", "--others", deadline=_LONG)]
+    return [
+        path
+        for path in others
+        if path in places or path in above or any(path[:at] in places for at, sign in enumerate(path) if sign == "/")
+    ]
 
 
 def tell_of_moved(kept: str, moved: list[str], notes: list[str]) -> None:
@@ -70,5 +77,5 @@ def _clear(place: str, kept: str, paths: list[str], same: set[str]) -> None:
         if path in same:
             os.unlink(source)
         else:
-            os.makedirs(os.path.dirname(target.rstrip("/")), 0o700, exist_ok=True)
-            shutil.move(source.rstrip("/"), target.rstrip("/"))
+            os.makedirs(os.path.dirname(target), 0o700, exist_ok=True)
+            shutil.move(source, target)

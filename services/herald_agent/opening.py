@@ -16,6 +16,7 @@ from herald_agent import (
     copies,
     gitfolder,
     largefiles,
+    obstacles,
     recovery,
     settlement,
     submodule_checkout,
@@ -23,10 +24,12 @@ from herald_agent import (
     submodules_in_place,
     tree,
 )
+from herald_agent.beforehand import Beforehand
 from herald_agent.changes import changes
 from herald_agent.disarming import unblock
 from herald_agent.git import refused
 from herald_agent.inside import Unusable
+from herald_agent.obstacles import some
 from herald_agent.ownclone import OwnClone, is_no_fault_of_it, set_aside
 from herald_agent.planning import Wanted, name_what_is_elsewhere, plan
 from herald_agent.record import Going, Record
@@ -38,8 +41,6 @@ from herald_agent.workspace import Workspace
 
 _LONG = 300.0
 """Seconds for a checkout, which grows with the size of the repository."""
-
-_NAMED = 5
 
 
 class OpenWorkspace:
@@ -65,12 +66,12 @@ class OpenWorkspace:
             gitfolder.follow(own.git, own.upstream)
             moved = own.check_out(start, going.branch, self.notes)
             self._record.submodules = submodules.standings(own.git, within(own.git))
-            self._tell_of_moved(moved)
+            obstacles.tell_of_moved(self._workspace.kept, moved, self.notes)
             copies.copy_files(own, self.notes)
             copies.name_what_is_left_behind(own, self.notes)
             strangers = tree.untracked(own.git)
             self._note_what_lies_there(strangers)
-            own.exclude(tree.patterns_of(map(os.fsencode, self._record.before)))
+            own.exclude(tree.patterns_of(map(os.fsencode, self._record.beforehand.untracked)))
             self._tell_of_strangers(strangers)
             if largefiles.fill(own.git):
                 own.save_index()
@@ -96,33 +97,29 @@ class OpenWorkspace:
         output = self.repository.git.attempt(*arguments, deadline=_LONG)
         if output.code == 0:
             return
-        names = [line[1:] for line in output.err.split(b"\n") if line.startswith(b"\t")]
-        if names:
-            raise Failed(f"in the way of what is to be checked out: {_some(names)}; move that away, or say `!own`")
+        if names := obstacles.named(output):
+            raise Failed(f"in the way of what is to be checked out: {some(names)}; move that away, or say `!own`")
         raise refused("checkout", output)
 
     def _note_what_lies_there(self, strangers: list[bytes]) -> None:
         git = self.repository.git
-        self._record.before = [os.fsdecode(path) for path in tree.untracked_files(git, strangers)]
-        self._record.ignored = beforehand.ignored(git)
-
-    def _tell_of_moved(self, moved: list[str]) -> None:
-        if moved:
-            names = _some([each.encode("utf-8", "surrogateescape") for each in moved])
-            self.notes.append(f"In the way of the checkout, and moved to {self._workspace.kept}: {names}.")
+        others = [os.fsdecode(path) for path in tree.untracked_files(git, strangers)]
+        self._record.beforehand = Beforehand(others, beforehand.ignored(git))
 
     def _tell_of_strangers(self, strangers: list[bytes]) -> None:
         """Once for as long as they are the same."""
         kind = f"strangers {zlib.crc32(b' '.join(strangers)):08x}"
         if strangers and kind not in self._record.told:
-            self.notes.append(f"Not part of the work, because it was there before: {_some(strangers)}.")
+            self.notes.append(
+                f"Not part of the work, because it was there before: {some(list(map(os.fsdecode, strangers)))}."
+            )
         others = [each for each in self._record.told if not each.startswith("strangers ")]
         self._record.told = [*others, kind] if strangers else others
         self._record.write()
 
     def hidden(self) -> bytes:
         """Patterns of a person's untracked files, which the agent's own git is to pass over, too."""
-        return tree.patterns_of([] if self._going.own else map(os.fsencode, self._record.before))
+        return tree.patterns_of([] if self._going.own else map(os.fsencode, self._record.beforehand.untracked))
 
     def go_on(self) -> None:
         """Work in the tree as it is, whatever a run did to the repository. Raises Failed, OSError."""
@@ -130,7 +127,9 @@ class OpenWorkspace:
         if own is not None:
             notes: list[str] = []
             own.quieten(notes)
-            settlement.end_of(own.git, os.path.join(own.workspace.folder, ".git"), self._going, notes)
+            settlement.end_of(
+                own.git, os.path.join(own.workspace.folder, ".git"), self._going, notes, self._workspace.kept
+            )
             own.seal(notes)
             own.look(own.git.head_of(self._going.branch) or self._going.base, self._going.branch)
             own.save_index()
@@ -157,7 +156,9 @@ class OpenWorkspace:
                 )
             if not uncommitted:
                 self._record.set_unready()
-                is_back = settlement.put_back(repository.git, going, notes, cut_off=cut_off and not ready)
+                is_back = settlement.put_back(
+                    *(repository.git, going, notes, self._workspace.kept), cut_off=cut_off and not ready
+                )
                 at = repository.git.branch() or repository.git.commit_of("HEAD") or going.branch
                 self._record.astray = ("", "") if is_back else (at, going.back)
                 submodules_in_place.put_back(repository.git, self._record.came, going.branch, notes)
@@ -189,7 +190,7 @@ class OpenWorkspace:
             return False
         own.quieten(notes)
         git_folder = os.path.join(own.workspace.folder, ".git")
-        end = settlement.end_of(own.git, git_folder, going, notes)
+        end = settlement.end_of(own.git, git_folder, going, notes, own.workspace.kept)
         sparse = own.left_out_by_choice()
         claimed = claims.read(own.git, end.head if end.on_branch else "")
         own.seal(notes)
@@ -327,8 +328,3 @@ def recover(
         record.write()
     journal.notice(f"closed what a killed run left on {going.branch}: {closed.describe()}", project=workspace.name)
     return None
-
-
-def _some(paths: list[bytes]) -> str:
-    more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
-    return ", ".join(path.decode("utf-8", "replace") for path in paths[:_NAMED]) + more

@@ -3,8 +3,9 @@
 One file for each workspace, `checkouts/NAME.json`: the run that is going, the branches of runs that did not end well,
 which a further attempt continues, and changes that were left uncommitted. Beside it `NAME.ready` exists from the end
 of the checkout until everything was taken: without it, what lies in the workspace is nobody's work. `NAME.taking`
-exists until a new workspace has taken over what versions before had. `NAME.index` is the index as of Herald's last look
-at an own workspace. Written under the workspace lock.
+exists until a new workspace has taken over what versions before had. `NAME.before`, `NAME.ignored`, the same of an own
+workspace with `own-`, and `NAME.exclude` are lists that grow with what lies about in a folder. `NAME.index` is the
+index as of Herald's last look at an own workspace. Written under the workspace lock.
 """
 
 import json
@@ -12,14 +13,16 @@ import os
 from typing import Any, NamedTuple
 
 from herald import durable, journal
-from herald_agent.beforehand import Beforehand
+from herald_agent.beforehand import NOTHING, Beforehand
 from herald_agent.locks import folder
 from herald_agent.submodules import Standing
 from herald_agent.workspace import Workspace, own_folder
 
 _MOST_UNFINISHED = 50
-_LIMIT = 1 << 30  # a million paths, some of them long
 _MOST_UNTOLD = 20
+_LIMIT = 8 << 20
+_LONGEST_LIST = 1 << 40
+_WRITTEN = ("json", "exclude", "before", "ignored", "own-before", "own-ignored")
 
 
 class Going(NamedTuple):
@@ -54,7 +57,7 @@ class Record:
 
     def __init__(self, workspace: Workspace) -> None:
         records, name = folder("checkouts"), workspace.name
-        self._workspace = workspace
+        self.workspace = workspace
         self._path = os.path.join(records, f"{name}.json")
         self._ready = os.path.join(records, f"{name}.ready")
         self._taking = os.path.join(records, f"{name}.taking")
@@ -67,10 +70,6 @@ class Record:
         """Sentences for people that the next run's answer has to say."""
         self.excluded = ""
         """Patterns of files from before the run, which are nobody's work."""
-        self.before: list[str] = []
-        """Untracked files from before the run; a folder of such files ends with a slash."""
-        self.ignored: list[str] = []
-        """What git ignored then, in the same form."""
         self.told: list[str] = []
         """Kinds of things that are said once for a workspace."""
         self.upstream: tuple[str, str] = ("", "")
@@ -86,8 +85,16 @@ class Record:
         self.astray: tuple[str, str] = ("", "")
         """The run's branch that could not be left in a person's folder, and what is to be put back there."""
         self._unfinished: dict[str, list[str]] = {}
+        self._excluded = os.path.join(records, f"{name}.exclude")
+        self._before = {
+            own: [os.path.join(records, f"{name}.{kind}{each}") for each in ("before", "ignored")]
+            for own, kind in ((False, ""), (True, "own-"))
+        }
+        self._lists = {path: _read(path) for path in (self._excluded, *self._before[False], *self._before[True])}
+        self._lay = {own: Beforehand(*map(self._listed, paths)) for own, paths in self._before.items()}
+        self._take_lists("", [])
         for each in os.listdir(records):
-            if each.startswith(f".{workspace.name}.json."):  # a kill came while it was written
+            if each.startswith(tuple(f".{name}.{kind}." for kind in _WRITTEN)):  # a kill came while it was written
                 durable.with_no_trace(os.path.join(records, each))
         self._load()
 
@@ -96,12 +103,10 @@ class Record:
             body = json.loads(durable.read_limited(self._path, _LIMIT))
             self.going = _going(body["going"])
             self._unfinished = {str(asked): [str(branch), str(base)] for asked, (branch, base) in body["ended"].items()}
-            self._left = {each.folder: each for each in _left(body.get("uncommitted"), self._workspace)}
+            self._left = {each.folder: each for each in _left(body.get("uncommitted"), self.workspace)}
             self.has_taken_over = bool(body.get("taken over", False))
             self.untold = [str(each) for each in body.get("untold", [])]
-            self.excluded = str(body.get("excluded", ""))
-            self.before = [str(each) for each in body.get("before", [])]
-            self.ignored = [str(each) for each in body.get("ignored", [])]
+            self._take_lists(str(body.get("excluded", "")), [str(each) for each in body.get("before", [])])
             self.told = [str(each) for each in body.get("told", [])]
             branch, head = body.get("upstream", ("", ""))
             self.upstream = (str(branch), str(head))
@@ -117,6 +122,15 @@ class Record:
             aside = durable.set_aside(self._path)
             journal.warning(f"{self._path} is damaged ({error!r}) and was set aside as {aside}; check the checkout")
 
+    def _take_lists(self, excluded: str, before: list[str]) -> None:
+        """From files of their own, which may be long; what is given is that of the version before."""
+        self.excluded = os.fsdecode(self._lists[self._excluded]) or excluded
+        if before:
+            self._lay[False] = Beforehand(before)
+
+    def _listed(self, path: str) -> list[str]:
+        return [os.fsdecode(each) for each in self._lists[path].split(b"\0") if each]
+
     def begin(self, going: Going, *, ready: bool) -> None:
         """Note a run before it touches the workspace; `ready`: it goes on in what is there."""
         if ready:
@@ -130,25 +144,29 @@ class Record:
 
     @property
     def beforehand(self) -> Beforehand:
-        """What lay in the workspace before the run."""
-        return Beforehand(self.before, self.ignored)
+        """What lay in the folder of this workspace before the run."""
+        return self._lay[self.workspace.own]
+
+    @beforehand.setter
+    def beforehand(self, lay: Beforehand) -> None:
+        self._lay[self.workspace.own] = lay
 
     @property
     def uncommitted(self) -> Uncommitted | None:
         """Changes that were left in the folder of this workspace."""
-        return self._left.get(self._workspace.folder)
+        return self._left.get(self.workspace.folder)
 
     @uncommitted.setter
     def uncommitted(self, left: Uncommitted | None) -> None:
         if left is None:
-            self._left.pop(self._workspace.folder, None)
+            self._left.pop(self.workspace.folder, None)
         else:
             self.add_left(left)
 
     @property
     def elsewhere(self) -> list[Uncommitted]:
         """Changes that were left in another folder, when the project worked there."""
-        return [each for each in self._left.values() if each.folder != self._workspace.folder]
+        return [each for each in self._left.values() if each.folder != self.workspace.folder]
 
     def add_left(self, left: Uncommitted) -> None:
         """Note changes that were left, wherever that is."""
@@ -156,7 +174,7 @@ class Record:
 
     def is_here(self, going: Going) -> bool:
         """Whether a run worked in the folder of this workspace."""
-        return going.folder == self._workspace.folder and going.own == self._workspace.own
+        return going.folder == self.workspace.folder and going.own == self.workspace.own
 
     def tell(self, *sentences: str) -> None:
         """Have the next run's answer say this; `write` puts it on the disk."""
@@ -196,6 +214,9 @@ class Record:
     def end(self) -> None:
         """Note that the workspace is at rest again."""
         self.going = None
+        for own in self._lay:
+            if all(left.own != own for left in self._left.values()):
+                self._lay[own] = NOTHING
         self.write()
         self.set_unready()
 
@@ -216,8 +237,10 @@ class Record:
 
     def clear(self) -> None:
         """Note that the workspace is made anew; what there is elsewhere, and what is to be told, stays."""
-        self.going, self.uncommitted, self.excluded = None, None, ""
-        self.before, self.ignored = [], []
+        self.going, self.uncommitted = None, None
+        if self.workspace.own:
+            self.excluded = ""
+        self.beforehand = NOTHING
         self._unfinished, self.told, self.copied = {}, [], {}
         self.submodules, self.came, self.hidden = {}, {}, []
         self.write()
@@ -233,7 +256,11 @@ class Record:
         """Put it on the disk. Raises OSError."""
         for asked in list(self._unfinished)[:-_MOST_UNFINISHED]:
             del self._unfinished[asked]
-        kept = (self._unfinished, self._left, self.untold, self.excluded, self.before, self.told, self.copied)
+        self._write_list(self._excluded, os.fsencode(self.excluded))
+        for own, lists in self._lay.items():
+            for path, each in zip(self._before[own], lists, strict=True):
+                self._write_list(path, b"\0".join(map(os.fsencode, each)))
+        kept = (self._unfinished, self._left, self.untold, self.told, self.copied)
         if self.going is None and not any((*kept, self.has_taken_over, self.came, self.upstream[0], self.astray[0])):
             durable.with_no_trace(self._path)
             return
@@ -243,9 +270,6 @@ class Record:
             "uncommitted": [each._asdict() for each in self._left.values()],
             "untold": self.untold,
             "taken over": self.has_taken_over,
-            "excluded": self.excluded,
-            "before": self.before,
-            "ignored": self.ignored,
             "told": self.told,
             "copied": self.copied,
             "upstream": self.upstream,
@@ -255,6 +279,22 @@ class Record:
             "astray": self.astray,
         }
         durable.write_atomic(self._path, json.dumps(body, indent=1).encode(), 0o600)
+
+    def _write_list(self, path: str, data: bytes) -> None:
+        if data == self._lists[path]:
+            return
+        if data:
+            durable.write_atomic(path, data, 0o600)
+        else:
+            durable.with_no_trace(path)
+        self._lists[path] = data
+
+
+def _read(path: str) -> bytes:
+    try:
+        return durable.read_limited(path, _LONGEST_LIST)
+    except FileNotFoundError:
+        return b""
 
 
 def _standings(found: dict[str, Any]) -> dict[str, Standing]:

@@ -6,7 +6,7 @@ import time
 
 from herald import journal
 from herald.errors import Failed
-from herald_agent import submodules_in_place
+from herald_agent import beforehand, submodules_in_place
 from herald_agent.git import Git
 from herald_agent.record import Going, Record, Uncommitted
 from herald_agent.repository import Repository, unfinished
@@ -42,6 +42,10 @@ def leave(repository: Repository, record: Record, going: Going) -> None:
             f" nothing: what the task had committed is on branch {going.branch}, what it had not may still lie in the"
             f" folder{', and submodules may stand where it moved them' if record.came else ''}."
         )
+    with contextlib.suppress(Failed, OSError):
+        notes: list[str] = []
+        beforehand.give_back(git, repository.git_folder, notes)  # what a checkout of Herald's own took away
+        record.tell(*notes)
     record.came, record.hidden = {}, []
     record.end()
     journal.notice(f"left {going.folder} as it is: a killed run on {going.branch} is not checked out there any more")
