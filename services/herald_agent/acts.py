@@ -11,7 +11,7 @@ from herald_agent.largefiles import get_large_file, list_large_files, put_large_
 from herald_agent.prepare import prepare
 from herald_agent.reset import reset, stash, survey
 from herald_agent.run import run
-from herald_agent.take_submodule import take_submodule
+from herald_agent.take_submodule import list_submodules, take_submodule
 from herald_agent.update import update
 
 
@@ -49,6 +49,10 @@ def _stash(call: Call) -> dict[str, Any]:
 
 def _take_submodule(call: Call) -> dict[str, Any]:
     return take_submodule(call.parameters)
+
+
+def _list_submodules(call: Call) -> dict[str, Any]:
+    return list_submodules(call.parameters)
 
 
 def _give_submodule(call: Call) -> dict[str, Any]:
@@ -102,6 +106,7 @@ METHODS = {
         },
         {"problem": ""},
     ),
+    "ListSubmodules": Method(_list_submodules, {**_PLACE, "wanted": list}),
     "GiveSubmodule": Method(_give_submodule, {**_PLACE, "path": str, "commit": str, "have": list, "pack": Descriptor}),
     "Survey": Method(_survey, _PLACE),
     "Reset": Method(_reset, {**_PLACE, "keep": bool}, {"keep": False}),

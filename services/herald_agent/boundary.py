@@ -73,7 +73,7 @@ def draw(
 
 def places_of(workspace: Workspace) -> tuple[str, ...]:
     """What the runs in a workspace may write to."""
-    return (workspace.folder, workspace.home, *([workspace.kept] if workspace.own else []))
+    return (workspace.folder, workspace.home, workspace.kept)
 
 
 def _put(rights: dict[str, int], path: str, value: int) -> None:

@@ -6,6 +6,7 @@ from herald import snapshot
 from herald.errors import Invalid
 from herald_agent import locks, submodule_checkout
 from herald_agent.access import access
+from herald_agent.obstacles import tell_of_moved
 from herald_agent.opening import recover
 from herald_agent.ownclone import OwnClone
 from herald_agent.reference import check_branch, check_hash
@@ -73,6 +74,9 @@ def _leave(own: OwnClone, branch: str, base: str) -> None:
     if own.git.branch() != branch:
         return
     places = own.git.commits_of(*filter(None, ("refs/remotes/origin/HEAD", base, *own.store.tips())))
-    own.check_out(next(filter(None, places)), "")
+    notes: list[str] = []
+    moved = own.check_out(next(filter(None, places)), "", notes)
+    tell_of_moved(own.workspace.kept, moved, notes)
+    own.record.tell(*notes)
     own.record.uncommitted = None
     own.record.write()

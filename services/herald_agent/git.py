@@ -8,8 +8,23 @@ from herald import git_words, journal
 from herald.errors import Failed
 from herald_agent import process
 from herald_agent.environment import GIT
-from herald_agent.inside import inside
+from herald_agent.inside import Overdue, inside
 from herald_agent.stop import StopSignal
+
+_GROWS = 300.0
+"""A deadline of so many seconds is that of something which grows with the repository."""
+
+SLOWEST = 4 << 20
+"""Bytes of packs that git copes with in a second, on a slow disk too."""
+
+
+def patience_for(objects: str) -> float:
+    """Seconds by which everything takes longer with the packs of that folder."""
+    packs = os.path.join(objects, "pack")
+    try:
+        return sum(entry.stat(follow_symlinks=False).st_size for entry in os.scandir(packs)) / SLOWEST
+    except OSError:  # there are none
+        return 0.0
 
 
 class Git:
@@ -22,9 +37,11 @@ class Git:
         stop: StopSignal | None = None,
         confine: Callable[[], None] = process.stay_free,
         scratch: str = "",
+        patience: float = 0.0,
     ) -> None:
-        """`scratch` is a folder for copies, which a run may write."""
+        """`scratch` is a folder for copies, which a run may write; `patience` makes long deadlines longer."""
         self.folder = folder
+        self._patience = patience
         self.scratch = scratch
         self._environment = environment
         self.stop = stop
@@ -32,11 +49,16 @@ class Git:
 
     def at(self, folder: str) -> "Git":
         """The same in another folder."""
-        return Git(folder, self._environment, self.stop, self._confine, self.scratch)
+        return Git(folder, self._environment, self.stop, self._confine, self.scratch, self._patience)
 
     def with_variables(self, **variables: str) -> "Git":
         """The same with more in its environment."""
-        return Git(self.folder, {**self._environment, **variables}, self.stop, self._confine, self.scratch)
+        environment = {**self._environment, **variables}
+        return Git(self.folder, environment, self.stop, self._confine, self.scratch, self._patience)
+
+    def in_environment(self, environment: Mapping[str, str]) -> "Git":
+        """The same in an environment of its own."""
+        return Git(self.folder, environment, self.stop, self._confine, self.scratch)
 
     def inside(self, act: Callable[[], Any], deadline: float = 300.0) -> Any:
         """An act of Herald's own on these files, confined as git is. Raises as `inside.inside` does."""
@@ -44,7 +66,7 @@ class Git:
 
     def unstoppable(self) -> "Git":
         """The same, for what must be finished although the unit was told to stop."""
-        return Git(self.folder, self._environment, None, self._confine, self.scratch)
+        return Git(self.folder, self._environment, None, self._confine, self.scratch, self._patience)
 
     def attempt(
         self,
@@ -55,6 +77,8 @@ class Git:
         deadline: float = 60.0,
     ) -> process.Output:
         """Run git, whatever its exit code. Raises Failed when it does not end in time, OSError when it cannot start."""
+        if deadline >= _GROWS:
+            deadline += self._patience
         try:
             return process.run(
                 [*GIT, *arguments],
@@ -68,7 +92,7 @@ class Git:
                 confine=self._confine,
             )
         except process.TimedOut:
-            raise Failed(f"git {arguments[0]} in {self.folder} did not end within {deadline:g} s") from None
+            raise Overdue(f"git {arguments[0]} in {self.folder} did not end within {deadline:g} s") from None
 
     def __call__(self, *arguments: str, given: str = "", deadline: float = 60.0) -> str:
         """Run git and return what it wrote. Raises Failed with its last words."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from herald import journal
 from herald.errors import Failed
-from herald_agent import disarming, process
+from herald_agent import disarming, modulenames, process
 from herald_agent.disarming import clear, is_folder
 from herald_agent.environment import LARGE_FILES
 from herald_agent.git import Git
@@ -18,9 +18,15 @@ from herald_agent.locks import folder
 from herald_agent.reference import check_branch, check_hash
 from herald_agent.workspace import Workspace
 
+UNBORN = "none"
+"""The branch that HEAD names in a new folder; there is none of that name."""
+
 _NEW, _OLD = ".git.new", ".git.old"
 _CARRIED = ("lfs",)
 """Folders with objects of their own, which are known by their hashes."""
+
+_DEEPEST = 8
+"""Folders in each other, in those."""
 
 _LONG = 300.0
 """Seconds for what grows with what the runs made."""
@@ -44,8 +50,12 @@ _CONFIG = """[core]
 \tdetachedHead = false
 [remote "origin"]
 \tfetch = +refs/heads/*:refs/remotes/origin/*
-[filter "lfs"]
-""" + "".join(f"\t{name.removeprefix('filter.lfs.')} = {value}\n" for name, value in LARGE_FILES.items())
+"""
+FILTER = '[filter "lfs"]\n' + "".join(
+    f"\t{name.removeprefix('filter.lfs.')} = {value}\n" for name, value in LARGE_FILES.items()
+)
+"""How git-lfs works in a workspace, as part of a configuration."""
+
 _SHA256 = "[extensions]\n\tobjectFormat = sha256\n"
 
 
@@ -131,7 +141,7 @@ def _lay(place: str, making: Making) -> None:
     for each in ("objects/pack", "objects/info", "refs/heads", "info"):
         os.makedirs(os.path.join(new, each), 0o700)
     files = {
-        "HEAD": "ref: refs/heads/none\n",
+        "HEAD": f"ref: refs/heads/{UNBORN}\n",
         "config": config_text(is_sha256=making.is_sha256),
         "objects/info/alternates": f"{making.objects}\n",
         "info/exclude": f"/{_NEW}\n/{_OLD}\n{making.exclude}",
@@ -143,7 +153,7 @@ def _lay(place: str, making: Making) -> None:
 
 def config_text(*, is_sha256: bool) -> str:
     """The configuration of an own workspace."""
-    return _CONFIG.format(version=int(is_sha256)) + (_SHA256 if is_sha256 else "")
+    return _CONFIG.format(version=int(is_sha256)) + FILTER + (_SHA256 if is_sha256 else "")
 
 
 def heads_of(git: Git, prefix: str = "", first: str = "") -> dict[str, str]:
@@ -233,11 +243,26 @@ def _finish(place: str) -> None:
 
 
 def _carry_over(place: str) -> None:
-    """In the child: folders that stay go from the old to the new one, unless they are there."""
-    for name in _CARRIED:
-        source, target = os.path.join(place, _OLD, name), os.path.join(place, ".git", name)
-        if is_folder(os.path.join(place, _OLD)) and is_folder(source) and not os.path.lexists(target):
+    """In the child: what is in folders that stay goes from the old to the new one, unless it is there; those of
+    submodules, too, where no link leads to either."""
+    old, new = os.path.join(place, _OLD), os.path.join(place, ".git")
+    if not is_folder(old):
+        return
+    made = set(modulenames.find(os.path.join(new, "modules")))
+    modules = [os.path.join("modules", name) for name in modulenames.find(os.path.join(old, "modules")) if name in made]
+    for name in (os.path.join(repository, each) for repository in ("", *modules) for each in _CARRIED):
+        _merge(os.path.join(old, name), os.path.join(new, name), _DEEPEST)
+
+
+def _merge(source: str, target: str, depth: int) -> None:
+    if not is_folder(source):
+        if depth < _DEEPEST and os.path.lexists(source) and not os.path.lexists(target):
             os.rename(source, target)
+    elif not os.path.lexists(target):
+        os.rename(source, target)
+    elif is_folder(target) and depth:
+        for name in os.listdir(source):
+            _merge(os.path.join(source, name), os.path.join(target, name), depth - 1)
 
 
 def _remove(path: str) -> None:

@@ -7,23 +7,20 @@ repository belongs to, and the address of its remote where that is one of the or
 
 import os
 import re
-import stat
 from collections.abc import Callable
 from typing import NamedTuple
 
 from herald import durable
-from herald_agent import process
+from herald_agent import modulenames, process
+from herald_agent.disarming import is_folder
 from herald_agent.git import Git
-from herald_agent.gitfolder import carry
+from herald_agent.gitfolder import FILTER, carry
 from herald_agent.reference import check_hash
-from herald_agent.submodules import DEEPEST, MOST, gitlinks, pointer_of
+from herald_agent.submodules import MOST, gitlinks, pointer_of
 
 _LONG = 300.0
 _MOST_REFS = 2000
 _LONGEST_URL = 2000
-_LEVELS = 8
-"""Slashes in the name of a submodule."""
-
 _URL = re.compile(r"(?:https|ssh)://[^\s\"\\]+|[A-Za-z0-9_.-]+@[A-Za-z0-9.-]+:[^\s:\"\\-][^\s\"\\]*|/[^\"\\\n]*")
 
 _CONFIG = """[core]
@@ -81,7 +78,7 @@ def bring(git: Git, bases: Callable[[str], Base], notes: list[str]) -> None:
 def names(git: Git) -> list[str]:
     """The repositories below `.git/modules`, each before those in it."""
     top = os.path.join(git.folder, ".git", "modules")
-    found: list[str] = git.inside(lambda: _find(top, "", 0, 0))
+    found: list[str] = git.inside(lambda: modulenames.find(top))
     return found
 
 
@@ -105,7 +102,7 @@ def config_of(place: str, module: Module, url: str, *, is_sha256: bool) -> str:
         up = os.path.relpath(os.path.join(place, module.path), final)
         escaped = up.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
         text += f'[core]\n\tworktree = "{escaped}"\n'
-    return text + (_SHA256 if is_sha256 else "")
+    return text + FILTER + (_SHA256 if is_sha256 else "")
 
 
 def write_text(path: str, text: str) -> None:
@@ -117,7 +114,7 @@ def write_text(path: str, text: str) -> None:
 def establish(place: str, module: Module, url: str, *, is_sha256: bool, objects: str) -> None:
     """In the child: have a submodule's folder belong to its repository, which is made if it is not there."""
     repository = os.path.join(place, ".git", "modules", module.name)
-    if _is_folder(os.path.join(repository, "objects")):
+    if is_folder(os.path.join(repository, "objects")):
         with open(os.path.join(repository, "objects", "info", "alternates"), "w", encoding="utf-8") as file:
             file.write(f"{objects}\n")
         write_text(os.path.join(repository, "config"), config_of(place, module, url, is_sha256=is_sha256))
@@ -221,7 +218,7 @@ def _absorb(place: str, links: list[str]) -> None:
     for path in links:
         own = os.path.join(place, path, ".git")
         target = os.path.join(place, ".git", "modules", path)
-        if not _is_folder(own) or os.path.lexists(target) or ".." in path.split("/"):
+        if not is_folder(own) or os.path.lexists(target) or ".." in path.split("/"):
             continue
         os.makedirs(os.path.dirname(target), 0o700, exist_ok=True)
         os.rename(own, target)
@@ -246,24 +243,6 @@ def _claim(repository: str, folder: str) -> None:
         file.write(_SHA256 if is_sha256 else "")
 
 
-def _find(top: str, prefix: str, depth: int, levels: int) -> list[str]:
-    """In the child: the repositories below a folder, each before those in it."""
-    found: list[str] = []
-    if not _is_folder(top):
-        return found
-    for name in sorted(os.listdir(top)):
-        path, inner = os.path.join(top, name), f"{prefix}{name}"
-        if len(found) >= MOST or not _is_folder(path):
-            continue
-        if _is_folder(os.path.join(path, "objects")) and os.path.lexists(os.path.join(path, "HEAD")):
-            found.append(inner)
-            if depth < DEEPEST:
-                found += _find(os.path.join(path, "modules"), f"{inner}/modules/", depth + 1, 0)
-        elif levels < _LEVELS:
-            found += _find(path, f"{inner}/", depth, levels + 1)
-    return found
-
-
 def _cut_off(place: str, links: list[str], kept: list[str]) -> list[str]:
     """In the child: folders of submodules lose a `.git` that is none of Herald's making; returns which."""
     cut = []
@@ -272,16 +251,9 @@ def _cut_off(place: str, links: list[str], kept: list[str]) -> list[str]:
         pointer = os.path.join(folder, ".git")
         if folder in kept or not os.path.lexists(pointer):
             continue
-        if _is_folder(pointer):
+        if is_folder(pointer):
             process.remove_tree(pointer)
         else:
             durable.with_no_trace(pointer)
         cut.append(path)
     return cut
-
-
-def _is_folder(path: str) -> bool:
-    try:
-        return stat.S_ISDIR(os.lstat(path).st_mode)
-    except OSError:
-        return False

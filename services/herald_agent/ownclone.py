@@ -1,5 +1,6 @@
 """An own workspace as a clone of Herald's: its `.git` folder, its index, its checkouts."""
 
+import errno
 import os
 import shutil
 from typing import NamedTuple
@@ -10,12 +11,25 @@ from herald_agent import gitfolder, meddling, modulefolders, submodule_checkout,
 from herald_agent.disarming import is_folder
 from herald_agent.git import Git
 from herald_agent.gitfolder import Upstream
+from herald_agent.inside import Overdue
 from herald_agent.record import Record
 from herald_agent.store import Store
 from herald_agent.submodule_making import Making
 from herald_agent.workspace import Workspace
 
 _LONG = 300.0
+_OF_THE_MACHINE = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.EROFS),
+)
+_WORDS_OF_THE_MACHINE = (
+    *(os.strerror(number) for number in _OF_THE_MACHINE if number != errno.EDQUOT),
+    "Disk quota",
+    "Out of memory",
+    "out of memory",
+    "exit code -9",
+    "cannot be confined",
+)
+"""What git says of the same, and how it ends when the kernel is short of memory."""
 
 
 class OwnClone(NamedTuple):
@@ -39,7 +53,7 @@ class OwnClone(NamedTuple):
 
     def make_again(self) -> None:
         """Begin anew with an empty one. Raises Failed, OSError."""
-        durable.with_no_trace(self.record.index)
+        self.record.made_anew()
         make_folder(self.workspace)
         self.seal([])
 
@@ -72,6 +86,8 @@ class OwnClone(NamedTuple):
     def make(self, notes: list[str]) -> None:
         """Make what is missing of it. Raises Failed, OSError."""
         if not self.is_there():
+            if self.is_gone():
+                self.record.made_anew()
             make_folder(self.workspace)
             self.seal(notes)
 
@@ -147,9 +163,10 @@ def set_aside(workspace: Workspace, record: Record) -> str:
 
 
 def is_no_fault_of_it(error: Failed | OSError) -> bool:
-    """Whether a workspace made anew would fail in the same way."""
-    words = str(error)
-    return "No space left" in words or "Disk quota" in words or "cannot be confined" in words
+    """Whether a workspace made anew would fail in the same way, or this one may not fail the next time."""
+    if isinstance(error, Overdue) or (isinstance(error, OSError) and error.errno in _OF_THE_MACHINE):
+        return True
+    return any(words in str(error) for words in _WORDS_OF_THE_MACHINE)
 
 
 def _write(path: str, data: bytes) -> None:

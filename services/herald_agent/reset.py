@@ -8,7 +8,9 @@ from herald import durable, journal, snapshot
 from herald_agent import locks, process
 from herald_agent.access import Access, access
 from herald_agent.changes import changes
+from herald_agent.git import refused
 from herald_agent.inside import Unusable
+from herald_agent.obstacles import check_out
 from herald_agent.opening import recover
 from herald_agent.ownclone import set_aside
 from herald_agent.repository import Repository
@@ -52,15 +54,23 @@ def reset(parameters: dict[str, Any]) -> dict[str, Any]:
         reached.record.clear()
     else:
         gone = f"{workspace.folder}.gone"
-        process.remove_tree(gone)
-        if os.path.lexists(gone):
-            durable.set_aside(gone)
+        _remove(gone, reached)
         if os.path.lexists(workspace.folder):
             os.rename(workspace.folder, gone)
         reached.record.clear()
-        process.remove_tree(gone)
+        _remove(gone, reached)
     journal.notice(f"the workspace {workspace.name} was reset", project=workspace.project.name)
     return {"reset": True, "set_aside": aside}
+
+
+def _remove(gone: str, reached: Access) -> None:
+    """Remove a workspace that was renamed; what cannot be removed gets a name that stays, and is told."""
+    process.remove_tree(gone)
+    if os.path.lexists(gone):
+        aside = durable.set_aside(gone)
+        journal.warning(f"what could not be removed is {aside}", project=reached.workspace.project.name)
+        reached.record.tell(f"Not all of the workspace could be removed when it was reset; what is left is {aside}.")
+        reached.record.write()
 
 
 def stash(parameters: dict[str, Any]) -> dict[str, Any]:
@@ -76,6 +86,7 @@ def stash(parameters: dict[str, Any]) -> dict[str, Any]:
         "stash", "push", "--quiet", "--include-untracked", "--message", "Put aside by Herald", deadline=_LONG
     )
     made = repository.git.commit_of("refs/stash")
+    _leave_branch(repository, reached)
     return {"stashed": bool(made) and made != before}
 
 
@@ -87,15 +98,28 @@ def _reached(parameters: dict[str, Any]) -> Access:
 
 
 def _clean(repository: Repository, reached: Access) -> None:
-    git, left = repository.git, reached.record.uncommitted
+    git = repository.git
     if reached.record.going is not None:
         recover(reached.workspace, repository, reached.record)
     repository.require_rest()
     git("reset", "--quiet", "--hard", deadline=_LONG)
     git("clean", "-ffdx", "--quiet", deadline=_LONG)
-    if left is not None and left.back and git.branch() == left.branch:
-        git("checkout", "--quiet", "--no-guess", left.back, "--", deadline=_LONG)
+    _leave_branch(repository, reached)
     reached.record.clear()
+
+
+def _leave_branch(repository: Repository, reached: Access) -> None:
+    """Nothing is left uncommitted in a person's folder: what was checked out there before is again. Raises Failed."""
+    left, record, notes = reached.record.uncommitted, reached.record, list[str]()
+    if left is None:
+        return
+    if left.back and repository.git.branch() == left.branch:
+        output = check_out(repository.git, reached.workspace.kept, left.back, notes)
+        if output.code:
+            raise refused("checkout", output)
+    record.uncommitted = None
+    record.tell(*notes)
+    record.write()
 
 
 def _measured(place: str) -> tuple[int, int]:

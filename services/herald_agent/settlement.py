@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 from herald import durable
 from herald.errors import Failed
-from herald_agent import submodules
+from herald_agent import beforehand, loose, obstacles, submodules
 from herald_agent.changes import Changes, changes, stage
 from herald_agent.git import Git, refused
+from herald_agent.gitfolder import UNBORN
 from herald_agent.record import Going, Record, Uncommitted
 from herald_agent.repository import end_unfinished
 from herald_agent.tree import unlike
@@ -21,7 +22,7 @@ _LOCK_PATIENCE = 1.0
 
 _SUBJECT = 200
 _EDITED = "Edited in"
-_NAMED = 5
+_ASTRAY = "The checkout of"
 
 
 class Left(NamedTuple):
@@ -35,8 +36,8 @@ class Left(NamedTuple):
 
     @property
     def aside(self) -> list[str]:
-        """What is said of edits that a person made after a kill."""
-        return [note for note in self.notes if note.startswith(_EDITED)]
+        """What is said of edits that a person made after a kill, and of a folder that was not put back."""
+        return [note for note in self.notes if note.startswith((_EDITED, _ASTRAY, obstacles.MOVED))]
 
     def describe(self) -> str:
         """One line for the journal."""
@@ -52,19 +53,21 @@ class End(NamedTuple):
     on_branch: bool
 
 
-def end_of(git: Git, git_folder: str, going: Going, notes: list[str]) -> End:
+def end_of(git: Git, git_folder: str, going: Going, notes: list[str], kept: str) -> End:
     """End what the agent left unfinished, and say where it stood. Raises Failed, OSError."""
     git.inside(lambda: clear_locks(git_folder, going.branch))
     unfinished = end_unfinished(git, git_folder)
     notes.extend(f"The agent left {act} unfinished; it was aborted." for act in unfinished)
+    loose.give_branches(git, going, notes)
     head = git.head_of(going.branch)
-    if git.branch() == going.branch:
+    at = git.branch()
+    if at == going.branch or (head and going.own and at == UNBORN and not git.head_of(at)):  # it was sealed meanwhile
         return End(head, on_branch=True)
     if not head:
         notes.append(f"The agent removed branch {going.branch}.")
         return End("", on_branch=False)
     notes.append(f"The agent left branch {going.branch}; only what is on that branch was taken.")
-    back = git.attempt("checkout", "--quiet", "--no-guess", going.branch, "--", deadline=_LONG)
+    back = obstacles.check_out(git, kept, going.branch, notes)
     return End(head, on_branch=back.code == 0)
 
 
@@ -104,21 +107,31 @@ def commit(git: Git, going: Going, head: str, found: Changes) -> str:
 def name_what_is_left_out(found: Changes, notes: list[str]) -> None:
     """Say what of the changes cannot be taken."""
     if found.repositories:
-        notes.append(f"Not taken, because they are repositories of their own: {_some(found.repositories)}.")
+        notes.append(f"Not taken, because they are repositories of their own: {obstacles.some(found.repositories)}.")
     if found.strange:
-        notes.append(f"Not taken, because they are neither files nor links: {_some(found.strange)}.")
+        notes.append(f"Not taken, because they are neither files nor links: {obstacles.some(found.strange)}.")
+    if found.withheld:
+        notes.append(
+            f"Not taken, because git ignored it before the run: {obstacles.some(found.withheld)}."
+            " What of this belongs to the work, the agent has to commit itself."
+        )
 
 
-def put_back(git: Git, going: Going, notes: list[str], *, cut_off: bool) -> None:
-    """Check out in a person's folder what was checked out there; `cut_off`: a checkout has to be completed first."""
+def put_back(git: Git, going: Going, notes: list[str], kept: str, *, cut_off: bool) -> bool:
+    """Check out in a person's folder what was checked out there; `cut_off`: a checkout has to be completed first.
+
+    Returns whether it is checked out.
+    """
     if cut_off:
         _put_aside(git, going, notes)
         git.attempt("checkout", "--quiet", "--force", "--detach", going.base, deadline=_LONG)
     if git.branch() != going.back:
-        output = git.attempt("checkout", "--quiet", "--no-guess", going.back, "--", deadline=_LONG)
+        output = obstacles.check_out(git, kept, going.back, notes)
         if output.code != 0:
             reason = refused("checkout", output).message
-            notes.append(f"The checkout of {going.back} in {going.folder} could not be put back: {reason}.")
+            notes.append(f"{_ASTRAY} {going.back} in {going.folder} could not be put back: {reason}.")
+            return False
+    return True
 
 
 def _put_aside(git: Git, going: Going, notes: list[str]) -> None:
@@ -131,7 +144,9 @@ def _put_aside(git: Git, going: Going, notes: list[str]) -> None:
         return
     message = "Put aside by Herald: edited after a checkout that was cut off"
     git("stash", "store", "--quiet", "--message", message, made.out.decode().strip())
-    notes.append(f"{_EDITED} {going.folder} after a run was killed, and now in `git stash` there: {_some(edited)}.")
+    notes.append(
+        f"{_EDITED} {going.folder} after a run was killed, and now in `git stash` there: {obstacles.some(edited)}."
+    )
 
 
 def result(git: Git, going: Going, notes: list[str], *, uncommitted: bool) -> Left:
@@ -151,15 +166,16 @@ def take_in_place(
     """Take what is in a person's folder but for what the record says was there before; returns whether uncommitted
     changes have to stay."""
     try:
-        end = end_of(git, git_folder, going, notes)
+        end = end_of(git, git_folder, going, notes, record.workspace.kept)
         if not end.on_branch:
             return bool(changes(git, with_untracked=False))
         if not auto_commit:
             if end.head != going.base:
                 git("reset", "--quiet", "--soft", going.base)
-            return bool(changes(git, before=record.before))
+            return bool(changes(git, before=record.beforehand))
         submodules.unstage(git, record.submodules)
-        found = submodules.sort_out(git, changes(git, before=record.before), record.submodules)
+        beforehand.unstage(git, record.beforehand)
+        found = submodules.sort_out(git, changes(git, before=record.beforehand), record.submodules)
         submodules.tell(git, "", record.submodules, notes)
         name_what_is_left_out(found, notes)
         commit(git, going, end.head, found)
@@ -171,7 +187,7 @@ def take_in_place(
 
 def left_uncommitted(going: Going) -> Uncommitted:
     """What the record says of changes that stay in the tree."""
-    return Uncommitted(going.branch, going.base, going.back)
+    return Uncommitted(going.branch, going.base, going.back, going.folder, going.own)
 
 
 def message_of(title: str) -> str:
@@ -180,8 +196,3 @@ def message_of(title: str) -> str:
     subject = " ".join(first.split())[:_SUBJECT] or "Work that the agent left uncommitted"
     body = "\n".join(line.rstrip() for line in rest.strip("\n").splitlines())
     return f"{subject}\n\n{body}\n" if body else f"{subject}\n"
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(name.encode("utf-8", "replace").decode() for name in names[:_NAMED]) + more

@@ -11,7 +11,7 @@ from herald.snapshot import Project, Snapshot
 from herald_agent import locks, process
 from herald_agent.confinement import confine_to
 from herald_agent.environment import HERALDS_GIT, search_path
-from herald_agent.git import Git, refused
+from herald_agent.git import SLOWEST, Git, refused
 from herald_agent.inside import Unusable
 from herald_agent.workspace import store_path
 
@@ -124,7 +124,8 @@ class Store:
 
     def _import(self, pack: int) -> None:
         os.lseek(pack, 0, os.SEEK_SET)
-        output = self.git.attempt("index-pack", "--stdin", "--fix-thin", stdin=pack, deadline=_LONG)
+        deadline = _LONG + os.fstat(pack).st_size / SLOWEST
+        output = self.git.attempt("index-pack", "--stdin", "--fix-thin", stdin=pack, deadline=deadline)
         if output.code == 0:
             return
         if b"No space left on device" in output.err:

@@ -54,6 +54,11 @@ class Making(NamedTuple):
         for field, value in (("active", "true"), ("url", found.url)):
             git("config", "--file", around, f"submodule.{found.name}.{field}", value)
 
+    def set_aside(self, why: str) -> None:
+        """Objects may be damaged: all of them come anew from the worker. Raises OSError."""
+        for each in {each.url: each for each in self.known.values() if each.url}.values():
+            self.store(each).set_aside(why)
+
     def store(self, found: Known) -> Store:
         """Where the objects of one are."""
         return Store(self.settings, self.project, f"submodule-{hashlib.sha256(found.url.encode()).hexdigest()[:12]}")

@@ -8,7 +8,7 @@ it stood when the run began is the agent's.
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import NamedTuple
 
@@ -69,8 +69,7 @@ def walk(
     links = dict(list(gitlinks(git).items())[:MOST])
     if not links or depth >= DEEPEST:
         return
-    folder = git.folder
-    there: list[str] = git.inside(lambda: [path for path in links if _is_repository(folder, path, within)])
+    there = repositories_of(git, links, within)
     for path, wanted in links.items():
         one = Submodule(f"{prefix}{path}", wanted, in_submodule(git, path), path in there)
         if prepare is not None:
@@ -78,6 +77,12 @@ def walk(
         yield one
         if one.is_repository and git.inside(partial(os.path.lexists, os.path.join(one.git.folder, ".git"))):
             yield from walk(one.git, within, prepare, f"{one.path}/", depth + 1)
+
+
+def repositories_of(git: Git, paths: Iterable[str], within: str) -> list[str]:
+    """Those of the folders that hold a repository; `within` as above."""
+    found: list[str] = git.inside(lambda: [path for path in paths if _is_repository(git.folder, path, within)])
+    return found
 
 
 def in_submodule(git: Git, path: str) -> Git:

@@ -9,6 +9,7 @@ from herald.errors import Invalid
 from herald_agent import largefiles, locks
 from herald_agent.access import Access, access
 from herald_agent.gitfolder import Upstream
+from herald_agent.obstacles import tell_of_moved
 from herald_agent.opening import recover
 from herald_agent.reference import check_branch, check_hash
 from herald_agent.repository import Repository
@@ -54,7 +55,10 @@ def _of_own(reached: Access, base: str, have: list[str], pack: int) -> dict[str,
     largefiles.require(repository.git, base, reached.workspace.project.name)
     recover(reached.workspace, repository, reached.record)
     if not os.path.exists(reached.record.index) and reached.record.uncommitted is None:
-        own.check_out(base, "")
+        moved = own.check_out(base, "", notes)
+        tell_of_moved(reached.workspace.kept, moved, notes)
+        reached.record.tell(*notes)
+        reached.record.write()
         journal.notice(f"the workspace {reached.workspace.name} is made", project=reached.workspace.project.name)
     return {"complete": True, "held": [base]}
 

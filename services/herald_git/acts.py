@@ -5,7 +5,7 @@ from typing import Any
 
 from herald.bus.oneshot import Call, Descriptor, Method
 from herald_git.fetch import FETCH
-from herald_git.push import PUSH
+from herald_git.push import LIST_PUSH_BRANCHES, PUSH
 from herald_git.submodule import FETCH_SUBMODULE
 from herald_git.submodule_push import CHECK_SUBMODULE
 
@@ -26,6 +26,7 @@ METHODS = {
     "CheckSubmodule": CHECK_SUBMODULE,
     "Fetch": FETCH,
     "FetchSubmodule": FETCH_SUBMODULE,
+    "ListPushBranches": LIST_PUSH_BRANCHES,
     "Push": PUSH,
     "FetchLargeFile": Method(_fetch_large_file, {"project": str, "oid": str, "size": int, "file": Descriptor}),
     "PushLargeFiles": Method(_push_large_files, {"project": str, "head": str, "files": list}),

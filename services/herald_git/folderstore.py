@@ -5,17 +5,19 @@ import os
 import stat
 
 from herald import largefiles, watchdog
-from herald.errors import Failed, Unavailable
+from herald.errors import Failed, NotFound, Unavailable
 from herald.largefiles import Pointer, Wrong
 from herald_git import command
 
 
 def fetch(folder: str, pointer: Pointer, file: int) -> None:
-    """Copy a file of the remote to a descriptor. Raises Failed."""
+    """Copy a file of the remote to a descriptor. Raises NotFound, Failed."""
     try:
         source = largefiles.open_regular(os.path.join(_objects(folder), largefiles.place(pointer.oid)))
-    except (OSError, Wrong):
-        raise Failed(f"{folder} does not have the large file {pointer.oid[:12]}") from None
+    except FileNotFoundError:
+        raise NotFound(f"{folder} does not have the large file {pointer.oid[:12]}") from None
+    except (OSError, Wrong) as error:
+        raise Failed(f"the large file {pointer.oid[:12]} of {folder} cannot be read: {error}") from None
     try:
         largefiles.copy(source, file, pointer, watchdog.feed)
     except Wrong as error:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from herald import journal, largefiles, names, snapshot
 from herald.bus.oneshot import Call
-from herald.errors import Conflict, Failed, HeraldError, Invalid, Unavailable
+from herald.errors import Conflict, Failed, HeraldError, Invalid, NotFound, Unavailable
 from herald.largefiles import Pointer
 from herald.snapshot import Project
 from herald_git import advertisement, command, folderstore, remote, repository
@@ -47,8 +47,12 @@ _SETTINGS = (
 _IDLE_WORDS = re.compile(r"Uploading LFS|Downloading |Errors logged to|Use `git lfs logs|hint:|^$")
 _PASSING = re.compile(
     r"connection re(set|fused)|EOF|[Tt]imeout|no such host|no route to host|Fatal error|Server error|status 5\d\d|"
-    r"network is unreachable|broken pipe|request canceled"
+    r"network is unreachable|broken pipe|request canceled|use of closed network connection|server closed|"
+    r'(?:Put|Get|Post) "[^"]*": (?!.*(?:x509|tls): )'  # what git-lfs met on the way, whatever it is called
 )
+_ABSENT = re.compile(r"\[4(?:04|10)\] |(?<!batch response: )Repository or object not found")
+"""How a server that was reached says that it does not have one file."""
+
 _LACKS = re.compile(r"Unable to find source for object ([0-9a-f]{64})|\(missing\) \S+ \(([0-9a-f]{64})\)")
 
 
@@ -163,13 +167,15 @@ class _Act:
         shutil.rmtree(self._path, ignore_errors=True)
 
     def fetch(self, pointer: Pointer, file: int) -> None:
-        """Write a file to a descriptor. Raises Unavailable, Failed."""
+        """Write a file to a descriptor. Raises Unavailable, NotFound, Failed."""
         outcome = self._git(
             *("lfs", "smudge", "--", pointer.oid[:12]),
             stdin=_text(pointer),
             stdout=file,
             seconds=_patience(pointer.size),
         )
+        if outcome.code and _ABSENT.search(outcome.words):
+            raise NotFound(f"the server does not have the large file {pointer.oid[:12]}")
         if outcome.code or os.fstat(file).st_size != pointer.size:
             raise self._refusal(outcome, f"the large file {pointer.oid[:12]} could not be fetched")
 

@@ -17,6 +17,7 @@ from herald_git.remote import Remote
 from herald_git.repository import Repository, RepositoryError
 
 _LONGEST_REASON = 1500
+_MOST_HEADS = 10_000
 _PROTECTED = re.compile(
     r"protected|GH006|GH013|rule violations|branch permission|prohibited by Gerrit|TF40\d\d\d\d|"
     r"not (?:allowed|permitted) to (?:create|push|update)|create.* (?:denied|not permitted)",
@@ -32,7 +33,7 @@ def push(call: Call) -> dict[str, Any]:
     head = checked_hash(call.parameters["head"])
     expected = checked_hash(call.parameters["expected"]) if call.parameters["expected"] else ""
     target = remote.of_pushes(project)
-    lacking = submodule_push.ready(project, branch, head)
+    lacking = submodule_push.ready(call, project, branch, head)
     if lacking:
         journal.notice(f"{head} is not pushed: {lacking}", project=project.name)
         return _result("refused", lacking)
@@ -44,6 +45,21 @@ def push(call: Call) -> dict[str, Any]:
     return result
 
 
+def list_push_branches(call: Call) -> dict[str, Any]:
+    """The method ListPushBranches."""
+    project = snapshot.read().project(call.parameters["project"])
+    head = checked_hash(call.parameters["head"])
+    target = remote.of_pushes(project)
+
+    def look() -> list[str]:
+        own.prepare(head)
+        return sorted(set(advertisement.ask(own, target).branches.values()))
+
+    with repository.locked(project.name) as own:
+        return {"heads": own.mended(look)[:_MOST_HEADS]}
+
+
+LIST_PUSH_BRANCHES = Method(list_push_branches, {"project": str, "head": str})
 PUSH = Method(push, {"project": str, "branch": str, "head": str, "expected": str})
 
 

@@ -183,7 +183,7 @@ def _path(project: str, kind: str) -> str:
 
 
 def _take(lock: int, project: str) -> None:
-    until = time.monotonic() + _LOCK_WAIT
+    until = time.monotonic() + min(_LOCK_WAIT, command.limits().act)
     while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -4,9 +4,11 @@ Each has a bare repository of its own, PROJECT+DIGEST.git, made and mended as th
 by the commit that the default branch has of the one around it.
 """
 
+import functools
 import hashlib
 import os
 import stat
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from herald import fsck, snapshot
@@ -75,23 +77,31 @@ def origin_of(project: Project, path: list[str]) -> Origin:
     around, names = remote.of_project(project).url, []
     accepted = dict(project.submodules_urls)
     with repository.locked(project.name) as own:
-        try:
-            one = _named(own, _default_head(own), path[0])
-        except Conflict:
-            if path[0] not in accepted:
-                raise
-            one = Named(path[0], accepted[path[0]], "")  # one that the default branch does not have yet
+        one = _or_accepted(lambda: _named(own, _default_head(own), path[0]), path[:1], accepted)
     for depth in range(1, len(path) + 1):
         address = submodule_url.judged(project.name, "/".join(path[:depth]), one.url, around, accepted)
         names.append(one.name)
         if depth < len(path):
             around = address.url
-            one = _inner(project, address, one.commit, path[depth])
+            look = functools.partial(_inner, project, address, one.commit, path[depth])
+            one = _or_accepted(look, path[: depth + 1], accepted)
     return Origin(address, tuple(names), one.commit)
 
 
+def _or_accepted(look: Callable[[], Named], path: list[str], accepted: dict[str, str]) -> Named:
+    """One that the default branch does not have yet, or not any more, is where a person says. Raises Conflict."""
+    try:
+        return look()
+    except Conflict:
+        if "/".join(path) not in accepted:
+            raise
+        return Named(path[-1], accepted["/".join(path)], "")
+
+
 def _inner(project: Project, address: Address, commit: str, path: str) -> Named:
-    """A submodule of a submodule, by the commit of the one around it."""
+    """A submodule of a submodule, by the commit of the one around it. Raises Conflict."""
+    if not commit:
+        raise Conflict(f"the remote's default branch has no submodule around {path}")
     with repository.locked(key_of(project.name, address.url)) as own:
 
         def look() -> Named:
@@ -166,9 +176,9 @@ def environment_of(origin: Remote, address: Address) -> dict[str, str]:
     return command.environment() | {"GIT_ALLOW_PROTOCOL": "https", "HOME": "/nonexistent", "GIT_ASKPASS": ""}
 
 
-def has(own: Repository, commit: str) -> bool:
-    """Whether a commit is here."""
-    return own.git("cat-file", "-e", f"{commit}^{{commit}}", seconds=_SECONDS).code == 0
+def has(own: Repository, commit: str, environment: dict[str, str] | None = None) -> bool:
+    """Whether a commit is here, or where the environment says."""
+    return own.git("cat-file", "-e", f"{commit}^{{commit}}", seconds=_SECONDS, environment=environment).code == 0
 
 
 def _named(own: Repository, commit: str, path: str) -> Named:

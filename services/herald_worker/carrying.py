@@ -23,7 +23,10 @@ from herald_worker.largefiles import LargeFiles
 from herald_worker.mirror import Mirror
 from herald_worker.runner import Runner
 
-_PUSH_DEADLINE = 180.0
+PUSH_DEADLINE = 300.0
+LONG_PUSH_DEADLINE = 3500.0
+"""Seconds. Each submodule that moved may have to be fetched and pushed first; the unit itself lives no longer."""
+
 _DISCARD_DEADLINE = 1000.0
 """Seconds. It checks out the base, which grows with the size of the repository."""
 _TRIES = 6
@@ -58,7 +61,7 @@ class Carrier:
         self._database = database
         self._snapshot = snapshot
         self._runner = runner
-        self._git = client.peer(Git, _PUSH_DEADLINE)
+        self._git = {deadline: client.peer(Git, deadline) for deadline in (PUSH_DEADLINE, LONG_PUSH_DEADLINE)}
         self._agent = client.peer(Agent, _DISCARD_DEADLINE)
         self._large_files = LargeFiles()
         self._going: set[str] = set()
@@ -113,13 +116,15 @@ class Carrier:
         expected = await self._database.read(lambda connection: proposals.expected(connection, step.id, url))
         found = ""
         try:
+            git = self._git[await patience(project.name, step.head)]
             result = await self._large_files.push(project, step.head)
             if result is None:
-                pushed = await self._git.Push(
-                    project=project.name, branch=step.branch, head=step.head, expected=expected
-                )
+                pushed = await git.Push(project=project.name, branch=step.branch, head=step.head, expected=expected)
                 result, found = PushResult(outcome=pushed["outcome"], reason=pushed["reason"]), pushed["found"]
-        except (Unavailable, Busy) as error:
+        except Busy as error:  # another act is under way there, maybe this very push of before
+            await self._again(step, error.message, counts=False)
+            return
+        except Unavailable as error:
             if step.tries + 1 < _TRIES:
                 await self._again(step, error.message)
                 return
@@ -134,13 +139,13 @@ class Carrier:
         else:
             await self._finish(step, "refused", result["reason"])
 
-    async def _again(self, step: Step, reason: str) -> None:
+    async def _again(self, step: Step, reason: str, *, counts: bool = True) -> None:
         pause = min(2.0**step.tries, _LONGEST_PAUSE)
         journal.warning(f"push of {step.branch} is tried again in {pause:g} s: {reason}", project=step.project)
         until = clock.text(time.time() + pause)
         await self._database.write(
             lambda connection: connection.execute(
-                "UPDATE proposals SET tries = tries + 1, not_before = ? WHERE id = ?", (until, step.id)
+                "UPDATE proposals SET tries = tries + ?, not_before = ? WHERE id = ?", (int(counts), until, step.id)
             )
         )
 
@@ -207,7 +212,8 @@ class Carrier:
             )
 
         await self._database.write(write)
-        await asyncio.to_thread(largefiles.forget, step.project, step.head)
+        if state in ("pushed", "discarded"):
+            await asyncio.to_thread(largefiles.forget, step.project, step.head)
         journal.notice(f"proposal {step.id} {state}: {reason or step.branch}", project=step.project, head=step.head)
         self._runner.committed()
 
@@ -228,6 +234,14 @@ class Carrier:
         )
         if due is not None and await self._database.write(write):
             self._runner.committed()
+
+
+async def patience(project: str, head: str) -> float:
+    """Seconds within which herald-git has pushed a commit, or says why not."""
+    with contextlib.suppress(HeraldError):
+        if not await submodule_cards.moved(project, "refs/base/default", head, ()):
+            return PUSH_DEADLINE
+    return LONG_PUSH_DEADLINE
 
 
 def _what_stays(ignored: int) -> str:

@@ -1,7 +1,8 @@
 """Large files on their way: out of a workspace to the remote before a push, into a workspace before a run.
 
 Each crosses by itself, through a descriptor, and is compared with its SHA-256 on arrival. What a proposed commit needs
-lies in `largefiles/PROJECT/COMMIT/` until the proposal is over; herald-git@ reads it there.
+lies in `largefiles/PROJECT/COMMIT/` until the proposal is pushed or discarded, and for 30 days where it ended otherwise
+and may be made again; herald-git@ reads it there.
 """
 
 import asyncio
@@ -16,16 +17,17 @@ from typing import NamedTuple
 
 from asyncvarlink import FileDescriptor
 
-from herald import journal, largefiles
+from herald import clock, journal, largefiles
 from herald.bus import client
 from herald.database import Database
-from herald.errors import Busy, Conflict, Failed, Unavailable
+from herald.errors import Busy, Conflict, Failed, NotFound, Unavailable
 from herald.interfaces.agent import Agent
 from herald.interfaces.git import Git, PushResult
 from herald.largefiles import Pointer, Wrong, shown
 from herald.snapshot import Project
 from herald_worker import pointers
 from herald_worker.commit_summary import plain
+from herald_worker.kept import LIFETIME
 from herald_worker.mirror import Mirror
 from herald_worker.pointers import LargeFile, folder
 
@@ -96,19 +98,43 @@ class LargeFiles:
     async def push(self, project: Project, head: str) -> PushResult | None:
         """Have the remote take what `head` needs; None when it has all of it. Raises HeraldError."""
         wanted = await pointers.named_by_new(Mirror(project.name), head)
-        if not wanted:
-            return None
         if len(wanted) > largefiles.MOST:
             reason = f"it needs {len(wanted)} large files; at most {largefiles.MOST} are pushed at once"
             return PushResult(outcome="refused", reason=reason)
-        files = [f"{each.oid} {each.size}" for each in wanted]
-        result = await self._git.PushLargeFiles(project=project.name, head=head, files=files)
+        if refused := await self._lacked_elsewhere(project, head, wanted):
+            return refused
+        result = await self._push(project, head, wanted)
         return None if result["outcome"] == "pushed" else result
 
-    async def bring(self, project: Project, workspace: str, base: str) -> None:
-        """Put what `git.lfs.get` names, as far as `base` has it, into the workspace. Raises HeraldError."""
+    async def _lacked_elsewhere(self, project: Project, head: str, new: list[LargeFile]) -> PushResult | None:
+        """Why a push URL of its own, with files of its own, may not have `head`: it lacks files of the base."""
+        if project.lfs_url or project.push_url in ("", project.remote):
+            return None
+        listed = await self._git.ListPushBranches(project=project.name, head=head)
+        named = await pointers.named_beyond(Mirror(project.name), head, listed["heads"])
+        own = {each.oid for each in new}
+        older = [each for each in named if each.oid not in own]
+        for start in range(0, len(older), largefiles.MOST):
+            result = await self._push(project, head, older[start : start + largefiles.MOST])
+            if result["outcome"] != "pushed":
+                about = "this is about large files of the base, which is fetched from elsewhere"
+                how = "`git lfs push --all` to the push URL brings them there, or set `git.lfs.url`"
+                return PushResult(outcome="refused", reason=f"{result['reason']}; {about}: {how}")
+        return None
+
+    async def _push(self, project: Project, head: str, wanted: list[LargeFile]) -> PushResult:
+        if not wanted:
+            return PushResult(outcome="pushed", reason="")
+        files = [f"{each.oid} {each.size}" for each in wanted]
+        return await self._git.PushLargeFiles(project=project.name, head=head, files=files)
+
+    async def bring(self, project: Project, workspace: str, base: str) -> list[LargeFile]:
+        """Put what `git.lfs.get` names, as far as `base` has it, into the workspace; returns what the server lacks.
+
+        Raises HeraldError.
+        """
         if project.lfs_get == ("none",):
-            return
+            return []
         wanted = await pointers.named_by(Mirror(project.name), base, project.lfs_get)
         lacking = await self._lacked(project, workspace, wanted)
         size = sum(each.size for each in lacking)
@@ -118,8 +144,15 @@ class LargeFiles:
                 f" {shown(largefiles.LARGEST)} each and {shown(largefiles.LARGEST_TOGETHER)} together are fetched for"
                 " one run; name fewer of them"
             )
+        absent = []
         for each in lacking:
-            await self._bring(project, workspace, each)
+            try:
+                await self._bring(project, workspace, each)
+            except NotFound:
+                absent.append(each)
+            except Failed as error:
+                raise Failed(f"`git.lfs.get` names {plain(each.path)}: {error.message}") from error
+        return absent
 
     async def _lacked(self, project: Project, workspace: str, wanted: list[LargeFile]) -> list[LargeFile]:
         held: set[str] = set()
@@ -179,16 +212,28 @@ class LargeFiles:
         raise AssertionError  # the last attempt returns or raises
 
 
+def absence(project: Project, absent: list[LargeFile]) -> str:
+    """What to say of files that a run has to do without."""
+    return (
+        f"`git.lfs.get` of {project.name} names large files that the server does not have: {pointers.shown(absent)}."
+        " Runs find their pointers; push the files, or name others."
+    )
+
+
 def forget(project: str, head: str) -> None:
     """What was collected for a commit is not needed any more."""
     shutil.rmtree(folder(project, head), ignore_errors=True)
 
 
 async def sweep(database: Database) -> None:
-    """Remove what no proposal that goes on needs: superseded, expired, or collected by a worker that was killed."""
+    """Remove what no proposal needs: superseded, over for long, or collected by a worker that was killed."""
 
     def read(connection: sqlite3.Connection) -> set[str]:
-        rows = connection.execute("SELECT project, head FROM proposals WHERE ended_at IS NULL")
+        rows = connection.execute(
+            "SELECT project, head FROM proposals WHERE ended_at IS NULL"
+            " OR (state IN ('refused', 'void', 'expired') AND ended_at > ?)",
+            (clock.text(time.time() - LIFETIME),),
+        )
         return {folder(row["project"], row["head"]) for row in rows}
 
     kept = await database.read(read)

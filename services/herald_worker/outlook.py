@@ -27,9 +27,9 @@ async def tell(database: Database, project: Project, fetched: Fetched) -> None:
         problem = (
             f"{project.name} cannot be pushed: {project.push_problem}. Tasks run, and their commits wait as cards."
         )
-        await _post_once(database, project, problem, since)
+        await post_once(database, project, problem, since)
     elif fetched["warning"]:
-        await _post_once(database, project, fetched["warning"], fetched["warning_since"])
+        await post_once(database, project, fetched["warning"], fetched["warning_since"])
 
 
 def _told(connection: sqlite3.Connection, project: Project) -> str:
@@ -50,8 +50,8 @@ def _since(connection: sqlite3.Connection, project: Project) -> str:
     return str(row["since"])
 
 
-async def _post_once(database: Database, project: Project, text: str, since: str) -> None:
-    """The gateway shows a post of the same key once."""
+async def post_once(database: Database, project: Project, text: str, since: str = "") -> None:
+    """Post a warning, once for as long as it says the same: the gateway shows a post of the same key once."""
     digest = hashlib.sha256(f"{text}\n{since}".encode()).hexdigest()[:16]
     post = posts.NewPost(f"outlook-{project.name}-{digest}", project.name, "notice", f"⚠️ {text}")
 

@@ -22,6 +22,7 @@ from herald_worker.mirror import Mirror
 _BASE = "refs/base/default"
 _ENTRY = re.compile(rb"\d+ blob ([0-9a-f]+) +(\d+)\t(.*)", re.DOTALL)
 _MOST_NAMED = 100_000
+_SHOWN = 5
 
 
 class LargeFile(NamedTuple):
@@ -37,13 +38,19 @@ def folder(project: str = "", head: str = "") -> str:
     return os.path.join(names.state_folder(names.WORKER), "largefiles", *filter(None, (project, head)))
 
 
-async def named_by_new(mirror: Mirror, head: str) -> list[LargeFile]:
-    """Large files that the commits of `head` name and the remote's default branch does not. Raises HeraldError."""
+async def named_by_new(mirror: Mirror, head: str, known: tuple[str, ...] = (_BASE,)) -> list[LargeFile]:
+    """Large files that the commits of `head` name and those that are `known` do not: by default those of the remote's
+    default branch. Raises HeraldError."""
     if not await mirror.has(head):
         return []
     small = f"--filter=blob:limit={largefiles.LARGEST_POINTER + 1}"
-    async with _git(mirror, "rev-list", "--objects", small, head, "--not", _BASE) as listed:
-        paths = await asyncio.to_thread(lambda: dict(_named(listed)))
+    with tempfile.TemporaryFile(dir=_made()) as asked:
+        await asyncio.to_thread(
+            _write, asked, (f"{line}\n".encode() for line in (head, *(f"^{each}" for each in known)))
+        )
+        history = known != (_BASE,)  # then it may be everything that there is
+        async with _git(mirror, "rev-list", "--objects", small, "--stdin", given=asked, history=history) as listed:
+            paths = await asyncio.to_thread(lambda: dict(_named(listed)))
     found = await _pointers(mirror, paths)
     if not found:
         return []
@@ -51,6 +58,15 @@ async def named_by_new(mirror: Mirror, head: str) -> list[LargeFile]:
     async with _git(mirror, "ls-tree", "-r", "-z", "-l", head) as listed:
         places |= await asyncio.to_thread(lambda: {(path, blob) for path, blob, _ in _entries(listed) if blob in found})
     return _largest(await _of_git_lfs(mirror, head, places), found)
+
+
+async def named_beyond(mirror: Mirror, head: str, known: list[str]) -> list[LargeFile]:
+    """The same, where commits that are `known` elsewhere may be missing here. Raises HeraldError."""
+    with tempfile.TemporaryFile(dir=_made()) as asked:
+        await asyncio.to_thread(_write, asked, (f"{commit}\n".encode() for commit in known))
+        async with _git(mirror, "cat-file", "--batch-check=%(objectname) %(objecttype)", given=asked) as told:
+            here = [line.split()[0].decode() for line in told if line.split()[1:] == [b"commit"]]
+    return await named_by_new(mirror, head, tuple(here))
 
 
 async def named_by(mirror: Mirror, commit: str, globs: tuple[str, ...]) -> list[LargeFile]:
@@ -70,19 +86,30 @@ def matches(path: str, glob: str) -> bool:
     return fnmatchcase(path, glob) or fnmatchcase(path, f"{glob}/*")
 
 
+def _made() -> str:
+    os.makedirs(folder(), 0o750, exist_ok=True)
+    return folder()
+
+
+def shown(files: list[LargeFile]) -> str:
+    """The first paths, for people; empty when there are none."""
+    more = f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
+    return ", ".join(plain(each.path) for each in files[:_SHOWN]) + more
+
+
 @contextlib.asynccontextmanager
 async def _git(
-    mirror: Mirror, *arguments: str, given: IO[bytes] | None = None, index: str = ""
+    mirror: Mirror, *arguments: str, given: IO[bytes] | None = None, index: str = "", history: bool = False
 ) -> AsyncIterator[IO[bytes]]:
     """What git wrote, in a file without a name: it may be more than the memory should hold."""
-    os.makedirs(folder(), 0o750, exist_ok=True)
-    with tempfile.TemporaryFile(dir=folder()) as out:
+    with tempfile.TemporaryFile(dir=_made()) as out:
         outcome = await confined_git.run(
             f"--git-dir={mirror.path}",
             *arguments,
             stdin=asyncio.subprocess.DEVNULL if given is None else given.fileno(),
             stdout=out.fileno(),
             variables={"GIT_INDEX_FILE": index} if index else None,
+            history=history,
         )
         if outcome.code:
             raise Conflict(f"git cannot tell which large files the commits name: {plain(outcome.words)}")

@@ -20,7 +20,7 @@ from herald.snapshot import Current, Project
 from herald_worker import ancestry, branches, outlook, prompt, proposals, tasks, workspaces
 from herald_worker.attachments import path_of
 from herald_worker.fetching import Fetcher
-from herald_worker.largefiles import LargeFiles
+from herald_worker.largefiles import LargeFiles, absence
 from herald_worker.mirror import Mirror
 from herald_worker.preparing import Preparer
 from herald_worker.runfolder import RunFolder
@@ -88,7 +88,8 @@ class Starter:
         had = await self._known(going)
         if had != base:
             await Mirror(project.name).export(base, had, run.file("base"))
-        await self._large_files.bring(project, task.workspace, base)
+        if absent := await self._large_files.bring(project, task.workspace, base):
+            await outlook.post_once(self._database, project, absence(project, absent))
         words = prompt.compose(project, branch, task.author, task.history, task.text)
         await asyncio.gather(
             asyncio.to_thread(_write_prompt, run, words),

@@ -26,6 +26,9 @@ _GIT_DEADLINE = 1000.0
 _AGENT_DEADLINE = 300.0
 _DEEPEST = 5
 _MOST = 200
+_OFFERS = 3
+"""Empty, then a pack of what is lacking, then one of everything should the store turn out to be damaged."""
+
 _GITLINK = b"160000"
 
 
@@ -41,19 +44,27 @@ class Wanted(NamedTuple):
         return "/".join(self.path)
 
 
+class _Brought(NamedTuple):
+    """The commit that was brought last (empty: it is not there any more), and where it came from."""
+
+    commit: str
+    found: FetchedSubmodule
+
+
 class Submodules:
     """Brings submodules to workspaces."""
 
     def __init__(self) -> None:
         self._git = client.peer(Git, _GIT_DEADLINE)
         self._agent = client.peer(Agent, _AGENT_DEADLINE)
-        self._brought: dict[tuple[str, str], tuple[str, FetchedSubmodule]] = {}
-        """By workspace and path: the commit that was brought last, and where it came from."""
+        self._brought: dict[tuple[str, str], dict[str, _Brought]] = {}
+        """By workspace and its kind, then by path."""
 
     async def bring(self, project: Project, workspace: str, base: str, pack: str) -> None:
         """Bring what a run at `base` is to have; `pack` is a path that may be used. Raises Busy."""
         if project.submodules_init == ("none",):
             return
+        await self._look_again(project, workspace)
         level = await self._chosen(project, base)
         count = 0
         while level:
@@ -69,6 +80,24 @@ class Submodules:
                     deeper += [Wanted((*each.path, path), commit) for path, commit in links.items()]
             level = deeper
 
+    async def _look_again(self, project: Project, workspace: str) -> None:
+        """Forget what the workspace lacks of what was brought: a record or objects may have been damaged. Raises
+        Busy."""
+        brought = self._brought.setdefault((workspace, project.workspace), {})
+        wanted = [f"{each.commit} {path}" for path, each in brought.items() if each.commit][:_MOST]
+        if not wanted:
+            return
+        try:
+            held = (await self._agent.ListSubmodules(project=project.name, workspace=workspace, wanted=wanted))["held"]
+        except Busy:
+            raise
+        except HeraldError as error:
+            journal.warning(f"the submodules cannot be looked at: {error.message}", project=project.name)
+            held = []
+        for path, each in brought.items():
+            if f"{each.commit} {path}" not in held:
+                brought[path] = each._replace(commit="")
+
     async def _chosen(self, project: Project, base: str) -> list[Wanted]:
         links = await gitlinks(project.name, base)
         chosen = project.submodules_init
@@ -83,13 +112,14 @@ class Submodules:
 
     async def _bring_one(self, project: Project, workspace: str, wanted: Wanted, pack: str) -> str:
         """Bring one; returns the name of its mirror, empty when it cannot be had."""
-        commit, last = self._brought.get((workspace, wanted.joined), ("", None))
-        key = key_of(project.name, last["url"]) if last else ""
-        if commit == wanted.commit:
+        brought = self._brought.setdefault((workspace, project.workspace), {})
+        last = brought.get(wanted.joined)
+        key = key_of(project.name, last.found["url"]) if last else ""
+        if last and last.commit == wanted.commit:
             return key
         try:
             if last and await Mirror(key).has(wanted.commit):  # also one that only an open card has
-                found = last
+                found = last.found
             else:
                 found = await self._fetched(project, wanted, key, pack)
             key = key_of(project.name, found["url"])
@@ -100,7 +130,7 @@ class Submodules:
             journal.warning(f"the submodule {wanted.joined} is not initialised: {error.message}", project=project.name)
             await self._tell(project, workspace, wanted, error.message, pack)
             return ""
-        self._brought[(workspace, wanted.joined)] = (wanted.commit, found)
+        brought[wanted.joined] = _Brought(wanted.commit, found)
         return key
 
     async def _fetched(self, project: Project, wanted: Wanted, key: str, pack: str) -> FetchedSubmodule:
@@ -126,7 +156,7 @@ class Submodules:
         mirror = Mirror(key_of(project.name, found["url"]))
         have = await ancestors(mirror, wanted.commit)
         with _opened(pack) as fd:
-            for _ in range(2):
+            for _ in range(_OFFERS):
                 taken = await self._agent.TakeSubmodule(
                     project=project.name,
                     workspace=workspace,

@@ -15,6 +15,9 @@ from herald.bus.frames import Frames
 
 _ROOT = Path(__file__).parents[2]
 _PATIENCE = 60.0
+_STAY = (".index", ".exclude")
+"""What is kept of a workspace at rest."""
+
 RUN_FILES = ("prompt", "base_pack", "lock", "result", "pack", "log", "control", "attachments")
 
 
@@ -308,7 +311,7 @@ class Place:
     def leftovers(self) -> list[str]:
         """What a run that ended should have removed."""
         agent = self.state / "agent"
-        checkouts = [path for path in agent.glob("checkouts/*") if path.suffix != ".index" and not _is_at_rest(path)]
+        checkouts = [path for path in agent.glob("checkouts/*") if path.suffix not in _STAY and not _is_at_rest(path)]
         found = [*agent.glob("tmp/*"), *checkouts, *agent.glob("kept/*/*"), *self.workspace.glob(".git.*")]
         locks = [path for path in (*agent.glob("slots/*"), *agent.glob("locks/*")) if is_locked(path)]
         return [str(path.relative_to(agent)) for path in (*found, *locks)]

@@ -1,6 +1,8 @@
 """An own workspace: the run works in a clone of Herald's that stays, and no byte of the project's clone changes."""
 
+import contextlib
 import json
+import os
 import shutil
 
 import pytest
@@ -382,6 +384,12 @@ def kill_orphans() -> None:
     import psutil
 
     for process in psutil.Process().children(recursive=True):
-        if process.status() == psutil.STATUS_ZOMBIE or "sleep" in " ".join(process.cmdline()):
-            process.kill()
-            process.wait(60)
+        try:
+            ended = process.status() == psutil.STATUS_ZOMBIE or "sleep" in " ".join(process.cmdline())
+        except psutil.NoSuchProcess:  # it ended meanwhile
+            ended = True
+        if ended:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+                if process.ppid() == os.getpid():  # others are reaped by others
+                    process.wait(60)

@@ -203,7 +203,7 @@ def test_nothing_that_a_run_put_into_the_repository_of_a_submodule_is_run_or_obe
     trap = tmp_path / "trap"
     attack = (
         f"{UPDATE}; M=.git/modules/lib; printf '#!/bin/sh\\ntouch {trap}\\ncat\\n' > /tmp/t$$; chmod +x /tmp/t$$;"
-        f" git -C lib config filter.x.clean /tmp/t$$; git -C lib config filter.x.smudge /tmp/t$$;"
+        f" git -C lib config filter.x.clean /tmp/t$$; git -C lib config filter.lfs.clean /tmp/t$$;"
         f" git -C lib config core.fsmonitor /tmp/t$$; git -C lib config core.hooksPath /tmp;"
         f" mkdir -p $M/hooks $M/info; cp /tmp/t$$ $M/hooks/post-checkout; echo '* filter=x' > $M/info/attributes;"
         f" echo /etc > $M/objects/info/alternates; rm -f {trap}; touch -d 2001-01-01 lib/a.c"
@@ -218,7 +218,7 @@ def test_nothing_that_a_run_put_into_the_repository_of_a_submodule_is_run_or_obe
     assert not (module / "hooks").exists()
     assert not (module / "info/attributes").exists()
     assert not (module / "objects/info/alternates").exists()
-    assert "filter" not in (module / "config").read_text()
+    assert "/tmp/t" not in (module / "config").read_text()
     assert git(project.place.tree / "lib", "fsck", "--full") == ""
 
 
@@ -318,6 +318,28 @@ def test_a_damaged_repository_of_a_submodule_is_left_out_and_blocks_nothing(proj
     assert end["commits"] == 1
     assert "Incomplete in the submodule lib" in end["message"]
     assert project.run("echo y > other.txt").end["commits"] == 1
+
+
+def test_damaged_objects_of_a_submodule_that_herald_brought_are_set_aside_and_come_anew(project: Project) -> None:
+    def take(*options: str) -> None:
+        library, commit = project.library.clone, project.library.commits[0]
+        command = ["git", "-C", library, "pack-objects", "--revs", "--stdout", "-q", *options]
+        pack = subprocess.run(command, input=commit.encode(), capture_output=True, check=True).stdout
+        file = project.place.folder / "pack"
+        file.write_bytes(pack)
+        instance = project.place.instance()
+        fd = os.open(file, os.O_RDWR)
+        given = {"project": "pounce", "workspace": "pounce", "path": "lib", "names": ["lib"], "url": str(library)}
+        instance.send("TakeSubmodule", {**given, "commit": commit, "have": [], "pack": 0}, (fd,))
+        os.close(fd)
+        assert instance.receive()["parameters"]["complete"]
+        assert instance.wait() == 0
+
+    take("--filter=blob:none")
+    assert project.place.run("shell true", base_pack=project.place.history()).end["outcome"] == "incomplete"
+    assert list((project.place.state / "agent/stores/pounce").glob("submodule-*.damaged-*"))
+    take()
+    assert "one\n" in project.run("cat lib/a.c").text
 
 
 def test_a_killed_run_leaves_a_person_s_submodule_where_it_was(in_path: Project) -> None:

@@ -70,6 +70,51 @@ def test_a_record_that_was_damaged_is_set_aside(place: Place) -> None:
     assert list(record.parent.glob("pounce.json.damaged-*"))
 
 
+def held(place: Place, *wanted: str) -> list[str]:
+    reply = place.call("ListSubmodules", wanted=list(wanted))
+    found: list[str] = reply["parameters"]["held"]
+    return found
+
+
+def damaged(store: Path) -> None:
+    (pack,) = store.glob("objects/pack/*.pack")
+    pack.chmod(0o600)
+    pack.write_bytes(bytes(pack.stat().st_size))
+
+
+def test_what_was_taken_needs_nothing_until_its_record_is_damaged(place: Place) -> None:
+    call(place, "TakeSubmodule", place.history(), path="my lib")
+    taken, lacking, unknown = f"{place.base} my lib", f"{'1' * 40} my lib", f"{place.base} lib"
+    assert held(place, taken, lacking, unknown) == [taken]
+
+    (place.state / "agent/submodules/pounce.json").write_text("[")
+
+    assert held(place, taken) == []
+
+
+def test_a_store_that_was_damaged_is_made_anew_from_a_pack_of_everything(place: Place) -> None:
+    call(place, "TakeSubmodule", place.history())
+    (store,) = place.state.glob("agent/stores/pounce/submodule-*.git")
+    damaged(store)
+
+    assert held(place, f"{place.base} lib") == []
+    assert call(place, "TakeSubmodule")["parameters"] == {"complete": False, "held": []}
+    assert call(place, "TakeSubmodule", place.history())["parameters"] == {"complete": False, "held": []}
+    assert call(place, "TakeSubmodule", place.history())["parameters"]["complete"]
+    assert held(place, f"{place.base} lib") == [f"{place.base} lib"]
+    assert list(store.parent.glob("submodule-*.damaged-*"))
+
+
+def test_one_that_is_not_initialised_in_a_person_s_folder_needs_nothing(place: Place) -> None:
+    place.configure(workspace="path")
+    assert held(place, f"{place.base} lib") == [f"{place.base} lib"]
+
+
+@pytest.mark.parametrize("wrong", ["lib", f"{'1' * 40} ../lib", f"{'1' * 40} "])
+def test_what_is_no_submodule_is_not_looked_for(place: Place, wrong: str) -> None:
+    assert place.call("ListSubmodules", wanted=[wrong])["error"] == "io.herald.Agent.Invalid"
+
+
 def test_a_commit_that_is_in_no_submodule_is_told(place: Place) -> None:
     place.run("create a.txt: a")
     assert call(place, "GiveSubmodule")["error"] == "io.herald.Agent.NotFound"

@@ -12,10 +12,10 @@ from tests.support.repositories import Remote, git
 class Workbench:
     """State folder, remote and clone of the project `sample`."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, object_format: str = "sha1") -> None:
+        self.folder, self.object_format = folder, object_format
         self.state = folder / "state"
-        self.remote: Remote = repositories.remote_with_commit(folder)
+        self.remote: Remote = repositories.remote_with_commit(folder, object_format)
         self.clone = repositories.clone(self.remote, folder / "clone")
         self.base = self.remote.heads()["main"]
         self.own = self.state / "git" / "sample.git"
@@ -29,12 +29,16 @@ class Workbench:
         """A commit of the agent that the worker has imported, as it stands before a vote."""
         git(self.clone, "checkout", "--quiet", "-B", branch, self.base)
         head = repositories.commit(self.clone, {"work.txt": f"{text}\n"}, text)
-        mirror = self.state / "worker" / "mirrors" / "sample.git"
-        if not mirror.exists():
-            mirror.mkdir(parents=True)
-            git(mirror, "init", "--quiet", "--bare", ".")
-        git(mirror, "index-pack", "--stdin", "--fix-thin", stdin=repositories.pack(self.clone, head))
+        self.import_commit(self.clone, head)
         return head
+
+    def import_commit(self, clone: Path, head: str, mirror: str = "sample") -> None:
+        """The worker takes a commit into one of its mirrors."""
+        there = self.state / "worker" / "mirrors" / f"{mirror}.git"
+        if not there.exists():
+            there.mkdir(parents=True)
+            git(there, "init", "--quiet", "--bare", f"--object-format={self.object_format}", ".")
+        git(there, "index-pack", "--stdin", "--fix-thin", stdin=repositories.pack(clone, head))
 
     def advance(self, text: str = "upstream") -> str:
         """Somebody else pushes to the remote's main."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from herald.errors import Conflict, Failed, HeraldError, Unavailable
+from herald.errors import Conflict, Failed, HeraldError, NotFound, Unavailable
 from tests.git import unit
 from tests.git.conftest import Workbench
 from tests.support import repositories
@@ -199,7 +199,17 @@ def test_what_the_server_gives_is_compared_with_its_name(large: Bench) -> None:
 
 
 def test_a_file_that_the_server_lacks_is_named(large: Bench) -> None:
-    with pytest.raises(Failed, match=oid_of(DATA)[:7]):
+    with pytest.raises(NotFound, match=oid_of(DATA)[:12]):
+        large.fetch(DATA)
+    large.at_remote()
+    with pytest.raises(NotFound, match=oid_of(DATA)[:12]):
+        large.fetch(DATA)
+
+
+def test_a_server_that_refuses_is_not_one_that_lacks_the_file(large: Bench) -> None:
+    large.server.put(DATA)
+    large.server.manner = "refuses"
+    with pytest.raises(Failed, match="your quota is used up"):
         large.fetch(DATA)
 
 

@@ -17,12 +17,12 @@ from tests.support.repositories import Remote, git
 FAR = "git@elsewhere.example:somebody/private.git"
 
 
-def library(folder: Path, name: str = "library.git") -> Remote:
+def library(folder: Path, name: str = "library.git", object_format: str = "sha1") -> Remote:
     """A remote beside the project's."""
-    remote = Remote(folder / name)
+    remote = Remote(folder / name, object_format)
     seed = folder / f"seed of {name}"
     seed.mkdir()
-    git(seed, "init", "--quiet", "--initial-branch=main", ".")
+    git(seed, "init", "--quiet", "--initial-branch=main", f"--object-format={object_format}", ".")
     git(seed, "remote", "add", "origin", str(remote.path))
     repositories.commit(seed, {"a.c": "one\n"}, "Begin")
     git(seed, "push", "--quiet", "origin", "main")

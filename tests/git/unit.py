@@ -48,6 +48,10 @@ class Unit:
             raise of_code(message["error"].rpartition(".")[2], parameters.get("message", str(message)))
         return parameters
 
+    def hang_up(self) -> None:
+        """The caller goes away; the instance goes on or not."""
+        self._ours.close()
+
     def kill(self) -> None:
         """kill -9 of the instance and all it started, as systemd does with the cgroup."""
         for pid in [*_descendants(self.process.pid), self.process.pid]:

@@ -147,10 +147,26 @@ def test_a_file_that_the_server_gives_wrong_never_reaches_the_workspace(project:
     project.server.wrong = True
     with project.start() as attempt:
         attempt.say("say hi")
-        attempt.wait_for("Task 1 failed")
+        assert "`git.lfs.get` names " in attempt.wait_for("Task 1 failed")
         assert "could not be fetched" in attempt.told()
         attempt.finish()
     assert not list((project.state / "agent/workspaces/demo/.git/lfs").rglob(oid_of(OLD)))
+
+
+def test_a_file_that_the_server_lacks_stays_a_pointer_and_is_told_once_with_its_path_and_the_key(
+    project: Project,
+) -> None:
+    (project.server.folder / oid_of(DATA)).unlink()
+    project.configure(f"{{url: {project.server.url}, get: all}}")
+    told = "`git.lfs.get` of demo names large files that the server does not have: deep/older.bin."
+    with project.start() as attempt:
+        attempt.say(project.task("sha256sum old.bin; wc -c deep/older.bin; git status --short"))
+        attempt.wait_for(oid_of(OLD))
+        attempt.wait_for("131 deep/older.bin")
+        attempt.say(project.task("echo again"))
+        attempt.wait_for("again")
+        assert attempt.finish() == 0
+    assert sum(told in each for each in attempt.posts) == 1
 
 
 def test_the_file_is_there_before_the_branch_and_gone_from_the_worker_afterwards(project: Project) -> None:
@@ -202,7 +218,10 @@ def test_what_a_server_refuses_is_a_refused_push_that_can_be_proposed_again(proj
         attempt.say("+1")
         assert "your quota is used up" in attempt.wait_for("Not pushed —")
         assert project.agent_branches() == []
-        assert project.kept() == []
+        assert project.kept() == [oid_of(new)]
+        workspace = project.state / "agent/workspaces/demo"
+        shutil.rmtree(workspace / ".git/lfs")
+        (workspace / "new.bin").unlink()
         project.server.manner = "well"
         attempt.say("!push")
         wait_for(lambda: sum("Ready to push" in each for each in attempt.posts) > 1, "it is proposed again")
@@ -210,6 +229,7 @@ def test_what_a_server_refuses_is_a_refused_push_that_can_be_proposed_again(proj
         attempt.wait_for("Pushed —")
         attempt.finish()
     assert project.server.has(new)
+    assert project.kept() == []
 
 
 def test_a_file_that_is_missing_stands_above_everything_and_its_push_is_refused(project: Project) -> None:
@@ -239,6 +259,37 @@ def test_a_pointer_whose_file_only_the_remote_has_is_pushed(project: Project) ->
         attempt.wait_for("Pushed —")
         assert attempt.finish() == 0
     assert (project.cloned(project.server.url) / "new.bin").read_bytes() == b"known elsewhere"
+
+
+@pytest.mark.parametrize("mended_by", ["files", "branch"])
+def test_a_push_url_that_lacks_large_files_of_the_base_gets_no_branch_until_it_has_them(
+    project: Project, mended_by: str
+) -> None:
+    fork = Remote(project.folder / "fork.git")
+    place = project.state / "etc/projects/demo.yaml"
+    place.write_text(f'name: demo\npath: "{project.path}"\nworkspace: own\ngit: {{push_url: "{fork.path}"}}\n')
+    with project.start() as attempt:
+        attempt.say(project.task("echo new >new.bin"))
+        attempt.wait_for("• new.bin (4 bytes)")
+        attempt.say("+1")
+        refused = attempt.wait_for("Not pushed —")
+        assert oid_of(OLD)[:12] in refused
+        assert "this is about large files of the base, which is fetched from elsewhere" in refused
+        assert fork.heads() == {}
+        if mended_by == "branch":
+            git(project.seed, "push", "--quiet", "--no-verify", str(fork.path), "main")
+        for data in (OLD, DATA) if mended_by == "files" else ():
+            there = fork.path / "lfs/objects" / oid_of(data)[:2] / oid_of(data)[2:4] / oid_of(data)
+            there.parent.mkdir(parents=True)
+            there.write_bytes(data)
+        attempt.say("!push")
+        wait_for(lambda: sum("Ready to push" in each for each in attempt.posts) > 1, "it is proposed again")
+        attempt.say("+1")
+        attempt.wait_for("Pushed —")
+        attempt.finish()
+    new = oid_of(b"new\n")
+    assert (fork.path / "lfs/objects" / new[:2] / new[2:4] / new).read_bytes() == b"new\n"
+    assert len([each for each in fork.heads() if each.startswith("agent/")]) == 1
 
 
 def test_a_forged_file_and_a_huge_one_are_not_taken(project: Project) -> None:

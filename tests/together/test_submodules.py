@@ -1,5 +1,8 @@
 """Submodules from a message to the card: a whole Herald over a project that has some."""
 
+import fcntl
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -211,6 +214,24 @@ def test_a_person_s_folder_gets_the_commit_that_its_submodule_lacks(family: Fami
     herald.finish()
 
 
+def test_what_a_person_s_folder_does_without_is_in_the_own_clone_after_it_and_again_after_damage(
+    family: Family,
+) -> None:
+    git(family.site.clone, "submodule", "--quiet", "deinit", "--force", "lib")
+    family.site.configure(workspace="path", git={"submodules": {"init": "all"}})
+    herald = family.site.start()
+    assert "nothing: ." in said(herald, "echo nothing: $(ls -A lib).")
+
+    family.configure(init="all")
+    subprocess.run([*herald.heraldctl, "reload"], check=True, capture_output=True)
+    assert "outer.git\ninner.git\n" in said(herald, "cat lib/a.c 'lib/in side/a.c'")
+
+    (family.site.state / "agent/submodules/sample.json").write_text("[")
+    herald.call("worker", "Reset", key="once", project="sample")
+    assert "outer.git\ninner.git\n" in said(herald, "cat lib/a.c 'lib/in side/a.c'")
+    herald.finish()
+
+
 def test_a_task_that_continues_a_card_finds_what_it_committed_in_the_submodule(family: Family) -> None:
     family.configure(init="all")
     herald = family.site.start()
@@ -287,6 +308,69 @@ def test_submodules_whose_objects_are_named_by_sha256_work_from_end_to_end(tmp_p
         assert site.pushed() == {proposal["branch"]: proposal["head"]}
         assert git(family.outer.path, "show", f"{proposal['branch']}:b.c") == "mine"
         herald.finish()
+
+
+def test_two_submodules_with_one_address_are_both_kept_and_a_vote_pushes_once_their_remote_has_both(
+    family: Family,
+) -> None:
+    git(family.site.clone, *LOCAL, "submodule", "--quiet", "add", "../outer.git", "twin")
+    git(family.site.clone, "commit", "--quiet", "-am", "Twice")
+    git(family.site.clone, "push", "--quiet", "origin", "main")
+    family.configure(init="all")
+    herald = family.site.start()
+    said(herald, "for each in lib twin; do (cd $each && echo $each > b.c && git add b.c && git commit -qm In-$each);"
+         " done")  # fmt: skip
+
+    card = card_of(herald)
+    assert "could not be taken" not in card
+    assert "• In-lib" in card
+    assert "• In-twin" in card
+    assert card.count("then vote") == 2
+    assert "`!push`" not in card
+    for name in ("lib", "twin"):
+        git(family.site.tree / name, "push", "--quiet", str(family.outer.path), f"HEAD:refs/heads/mine-{name}")
+    herald.vote()
+    herald.idle()
+    (proposal,) = herald.proposals()
+    assert family.site.pushed() == {proposal["branch"]: proposal["head"]}
+    mirrors = (family.site.state / "worker/mirrors").glob("sample+*.git")
+    assert [git(each, "for-each-ref", "refs/runs") for each in mirrors] == ["", ""]
+    herald.finish()
+
+
+def test_a_workspace_that_is_still_taken_when_a_run_has_ended_is_asked_again(family: Family) -> None:
+    family.configure(init="all")
+    herald = family.site.start()
+    begun = family.site.folder / "begun"
+    task = herald.enqueue(f"shell {COMMIT}; touch {begun}; while [ -e {begun} ]; do sleep 0.02; done")
+    wait_for(begun.exists, "the agent works")
+    running = herald.pid("agent")
+    with (family.site.state / "agent/locks/sample").open("rb+") as lock:
+        begun.unlink()
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        (asked,) = wait_for(lambda: [each for each in herald.pids("agent") if each != running], "it is asked for lib")
+        wait_for(lambda: asked not in herald.pids("agent"), "it was refused")
+    assert herald.ended(task) == "done"
+    herald.idle()
+    assert "could not be taken" not in card_of(herald)
+    assert "• Mine in lib" in card_of(herald)
+    herald.finish(None)
+
+
+@pytest.mark.skipif(shutil.which("git-lfs") is None, reason="git-lfs is not installed")
+def test_a_card_whose_submodule_names_large_files_says_that_it_is_not_pushable(family: Family) -> None:
+    family.configure(init="all", push=True)
+    herald = family.site.start()
+    attributes = "echo '*.bin filter=lfs -text' > .gitattributes"
+    said(herald, f"cd lib && {attributes} && echo large > a.bin && git add . && git commit -qm Large")
+
+    assert "Not pushable: the submodule lib keeps files with git-lfs" in card_of(herald).splitlines()[1]
+    assert "(a.bin)" in card_of(herald)
+    herald.vote()
+    herald.idle()
+    assert family.site.pushed() == {}
+    assert "names files of git-lfs" in "\n".join(post["text"] for post in herald.posts())
+    herald.finish(None)
 
 
 def _has(mirror: Path, commit: str) -> bool:

@@ -1,5 +1,7 @@
 """What becomes of commits and votes, beyond the plain thread: continued cards, modes of work, moved branches."""
 
+import fcntl
+import sqlite3
 from pathlib import Path
 
 from tests.support import repositories
@@ -202,6 +204,23 @@ def test_a_refused_push_is_told_and_can_be_proposed_again(tmp_path: Path) -> Non
         assert "Proposed: agent/sample-" in posts
         assert len(site.pushed()) == len(site.remote.updates()) == 1
         assert "proposal pushed: 1, proposal refused: 1" in herald.stderr
+
+
+def test_a_project_that_herald_git_is_busy_with_does_not_wear_out_the_tries_of_a_push(tmp_path: Path) -> None:
+    with Site(tmp_path) as site:
+        herald = site.start()
+        assert herald.ended(herald.enqueue("create one.txt: 1")) == "done"
+        with sqlite3.connect(f"file:{site.state}/worker/worker.sqlite?mode=ro", uri=True) as database:
+            asked = "SELECT tries FROM proposals WHERE state = 'pushing' AND not_before IS NOT NULL"
+            with (site.state / "git/sample.lock").open("rb+") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                herald.vote()
+                (tries,) = wait_for(lambda: database.execute(asked).fetchone(), "the push is put off")
+            assert tries == 0
+        database.close()
+        herald.idle()
+        assert len(site.pushed()) == 1
+        herald.finish()
 
 
 def test_a_remote_that_was_rewritten_as_a_whole_is_told_before_a_run_and_a_vote_against_the_card_mends_it(

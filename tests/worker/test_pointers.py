@@ -72,6 +72,19 @@ def test_what_the_default_branch_names_is_not_new(shop: Workshop) -> None:
     assert found(shop, **{"b.bin": pointer_of(TWO)}) == [LargeFile("b.bin", oid(TWO), 1500)]
 
 
+def test_where_only_some_commits_are_known_everything_after_them_is_named(shop: Workshop) -> None:
+    first = repositories.commit(shop.clone, {".gitattributes": ATTRIBUTES, "a.bin": pointer_of(ONE)})
+    base = repositories.commit(shop.clone, {"b.bin": pointer_of(TWO)})
+    shop.import_base(base)
+
+    def beyond(*known: str) -> list[str]:
+        return sorted(each.path for each in asyncio.run(pointers.named_beyond(Mirror("sample"), base, list(known))))
+
+    assert beyond() == ["a.bin", "b.bin"]
+    assert beyond("1" * 40, first) == ["b.bin"]
+    assert beyond(base) == []
+
+
 def test_a_huge_size_is_taken_as_it_is(shop: Workshop) -> None:
     text = POINTER.format(oid=oid(ONE), size="9" * 19)
     assert found(shop, **{".gitattributes": ATTRIBUTES, "a.bin": text})[0].size == int("9" * 19)

@@ -3,6 +3,7 @@
 import array
 import json
 import os
+import select
 import socket
 from typing import Any
 
@@ -66,6 +67,12 @@ class Frames:
             sent = self._connection.sendmsg([data], [rights])
             data = data[sent:]
         self._connection.sendall(data)
+
+    def is_hung_up(self) -> bool:
+        """Whether nobody is at the other end any more."""
+        poll = select.poll()
+        poll.register(self._connection, 0)
+        return any(what & select.POLLHUP for _, what in poll.poll(0))
 
     def close(self) -> None:
         """Close what was received and not taken."""

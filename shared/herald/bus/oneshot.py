@@ -36,6 +36,10 @@ class Call:
         self.caller_gone = False
         self._frames = frames
 
+    def is_abandoned(self) -> bool:
+        """Whether the caller has gone away: what takes long and can be made again need not go on."""
+        return self._frames.is_hung_up()
+
     def reply(self, parameters: dict[str, Any], *, continues: bool = False) -> None:
         """Answer now. A caller that has gone away is no error: the act goes on without it."""
         message: dict[str, Any] = {"parameters": parameters}

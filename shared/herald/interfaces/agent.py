@@ -109,6 +109,12 @@ class Stashed(TypedDict):
     stashed: bool
 
 
+class SubmodulesHeld(TypedDict):
+    """Those of the submodules asked for that need nothing, in the same words."""
+
+    held: list[str]
+
+
 class LargeFilesHeld(TypedDict):
     """Those of the files asked for that the workspace has, by their names."""
 
@@ -183,6 +189,11 @@ class Agent(Interface, interface="io.herald.Agent"):
         `path` is from the workspace's top on, `names` those of `.gitmodules` from the outermost one on. `problem`: it
         could not be fetched, and why. Busy while an agent is at work there.
         """
+        raise NotImplementedError
+
+    async def ListSubmodules(self, *, project: str, workspace: str, wanted: list[str]) -> SubmodulesHeld:
+        """Say for which of these, each as `COMMIT PATH`, TakeSubmodule would have nothing to take. Busy while an agent
+        is at work there."""
         raise NotImplementedError
 
     async def GiveSubmodule(

@@ -39,6 +39,12 @@ class CheckedSubmodule(TypedDict):
     has: bool
 
 
+class PushBranches(TypedDict):
+    """The heads of the branches at the push URL."""
+
+    heads: list[str]
+
+
 class PushResult(TypedDict):
     """`refused`: the remote said no (`reason` has its words)."""
 
@@ -86,6 +92,11 @@ class Git(Interface, interface="io.herald.Git"):
         """Ask a submodule's remote for a commit. Conflict when its address is not accepted."""
         raise NotImplementedError
 
+    async def ListPushBranches(self, *, project: str, head: str) -> PushBranches:
+        """What the branches are where the project is pushed to; `head` is what is to be pushed there. Unavailable when
+        the remote does not answer, Conflict when the project cannot be pushed."""
+        raise NotImplementedError
+
     async def Push(self, *, project: str, branch: str, head: str, expected: str) -> PushedBranch:
         """Push exactly `head` to `branch`, if the remote's branch is absent, at `expected`, or at `head` already.
 
@@ -95,7 +106,7 @@ class Git(Interface, interface="io.herald.Git"):
         raise NotImplementedError
 
     async def FetchLargeFile(self, *, project: str, oid: str, size: int, file: FileDescriptor) -> LargeFileFetched:
-        """Fetch one file of git-lfs. Unavailable when the server does not answer, Failed when it has no such file."""
+        """Fetch one file of git-lfs. Unavailable when the server does not answer, NotFound when it has no such file."""
         raise NotImplementedError
 
     async def PushLargeFiles(self, *, project: str, head: str, files: list[str]) -> PushResult:
