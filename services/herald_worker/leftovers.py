@@ -19,6 +19,9 @@ _LIFETIME = 30 * 86400.0
 
 _YOUNG = 3600.0
 _RUNS = "refs/runs/"
+_PLACE = re.compile(r"-[0-9a-f]{8}$")
+"""What the name of a run's ref has in the mirror of a submodule besides the run."""
+
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
@@ -48,7 +51,7 @@ async def _drop_runs(mirror: Mirror, over: set[str], live: set[str]) -> None:
         listed = await beside.git("for-each-ref", "--format=%(refname)", _RUNS)
         await beside.demand(listed)
         for ref in listed.out.decode().splitlines():
-            run = ref.removeprefix(_RUNS)
+            run = _PLACE.sub("", ref.removeprefix(_RUNS))
             without_card = run not in live and trace_age(os.path.join(mirror.path, ref)) > _LIFETIME
             if run in over or without_card:
                 await beside.demand(await beside.git("update-ref", "-d", ref))

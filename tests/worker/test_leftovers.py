@@ -91,12 +91,16 @@ def test_runs_whose_cards_have_been_over_for_thirty_days_are_forgotten_and_other
         place.card(rows, "9-1-open")
     head = git(place.clone, "rev-parse", "HEAD")
     place.run("10-1-none", head)
+    place.run("0-1-old-12345678", head)
+    place.run("0-1-new-12345678", head)
     place.run("11-1-none", head)
     age(place.mirror / "refs" / "runs" / "11-1-none", 31)
 
     place.drop()
 
-    assert sorted(place.runs) == sorted([*(f"{number}-1-new" for number in range(4)), "9-1-open", "10-1-none"])
+    assert sorted(place.runs) == sorted(
+        [*(f"{number}-1-new" for number in range(4)), "9-1-open", "10-1-none", "0-1-new-12345678"]
+    )
     assert git(place.mirror, "fsck", "--full") == ""
 
 
