@@ -22,7 +22,8 @@ _OF_THE_MACHINE = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.EROFS),
 )
 _WORDS_OF_THE_MACHINE = (
-    *(os.strerror(number) for number in _OF_THE_MACHINE if number != errno.EDQUOT),
+    *(os.strerror(number) for number in _OF_THE_MACHINE),
+    "No space left",
     "Disk quota",
     "Out of memory",
     "out of memory",
