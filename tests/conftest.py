@@ -20,8 +20,8 @@ _PATIENCE = 5.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The machines come first: their tests wait most, and what runs beside them should not wait for them at the end."""
-    items.sort(key=lambda item: "system" not in item.path.parts)
+    """What takes longest comes first, so that nothing is waited for at the end: the machines, then whole courses."""
+    items.sort(key=lambda item: ("system" not in item.path.parts, "test_repositories" not in item.path.name))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -12,6 +12,7 @@ from herald_agent.gitfolder import Upstream
 from herald_agent.inside import Unusable
 from herald_agent.ownclone import OwnClone, make_folder
 from herald_agent.record import Record
+from herald_agent.recovery import leave_elsewhere
 from herald_agent.repository import Repository, open_own, open_repository
 from herald_agent.stop import StopSignal
 from herald_agent.store import Store
@@ -34,12 +35,12 @@ class Access(NamedTuple):
         """Its repository; an own one is made if it is not there. Raises Unusable, Failed, OSError."""
         if self.own is None:
             return open_repository(self.workspace.project, self.git)
-        if not self.own.is_there():
+        if not self.own.is_there() and not self.record.has_taken_over:
             self.record.set_taking_over()
         repository = open_own(self.own, notes)
         if self.record.taking_over:
             take_over(self.settings, self.own, notes)
-            self.record.set_taken_over()
+        self.record.set_taken_over()
         return repository
 
     def repository_if_there(self) -> Repository | None:
@@ -64,7 +65,8 @@ def access(
         make_folder(workspace)
     confinement = confine(settings, workspace, temporary, readable)
     git = Git(workspace.folder, git_environment(workspace), stop, confinement.enter, workspace.home)
-    record = Record(workspace.name)
+    record = Record(workspace)
+    leave_elsewhere(record)
     if upstream is not None and upstream.branch:
         record.upstream = (upstream.branch, upstream.head)
     own = None

@@ -76,7 +76,11 @@ _LARGE_FILE: dict[str, type] = {**_PLACE, "oid": str, "size": int, "file": Descr
 
 METHODS = {
     "Check": Method(_check, {}),
-    "Prepare": Method(_prepare, {**_PLACE, "have": list, "pack": Descriptor}),
+    "Prepare": Method(
+        _prepare,
+        {**_PLACE, "have": list, "pack": Descriptor, "every": bool, "also": list},
+        {"every": False, "also": []},
+    ),
     "Update": Method(
         _update,
         {

@@ -6,10 +6,11 @@ them (line endings, filters that do not give back what they got). Those are nobo
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from stat import S_ISDIR, S_ISLNK, S_ISREG
 from typing import BinaryIO, NamedTuple
 
+from herald_agent.beforehand import NOTHING, Beforehand, Places, drop
 from herald_agent.git import Git, refused
 
 _LONG = 900.0
@@ -48,6 +49,8 @@ class Changes(NamedTuple):
     submodules: list[str]
     strange: list[str]
     """Neither files nor links, which no commit can hold."""
+    withheld: list[str]
+    """Untracked files that git ignored before the run: nobody's work, although it would name them now."""
 
     def without_deleted(self, folder: str, paths: set[bytes]) -> "Changes":
         """Without those of these paths that are not there any more."""
@@ -59,18 +62,19 @@ class Changes(NamedTuple):
         return bool(self.paths) or self.staged
 
 
-def changes(git: Git, *, with_untracked: bool = True, before: Sequence[str] = ()) -> Changes:
-    """What was changed against the index, which is that of the commit that is checked out. Raises Failed, OSError.
-
-    `before` are untracked files, and folders with a slash at their end, that were there before."""
+def changes(git: Git, *, with_untracked: bool = True, before: Beforehand = NOTHING) -> Changes:
+    """What was changed against the index, which is that of the commit that is checked out. Raises Failed, OSError."""
     untracked = "all" if with_untracked else "no"
     options = ("-z", "--porcelain=v2", "--no-renames", f"--untracked-files={untracked}", "--ignore-submodules=dirty")
-    files, folders = {os.fsencode(each) for each in before}, tuple(os.fsencode(x) for x in before if x.endswith("/"))
-    named = [
-        each
-        for each in _understood(git.listed("status", *options, deadline=_LONG))
-        if each.kind != "?" or not (each.path in files or each.path.startswith(folders))
-    ]
+    found = list(_understood(git.listed("status", *options, deadline=_LONG)))
+    strangers, hidden = Places(before.untracked), Places(before.ignored)
+    others = [each.path for each in found if each.kind == "?"]
+    withheld = [path for path in others if path in hidden and path not in strangers]
+    nobodys = {path for path in others if path in strangers}.union(withheld)
+    inner = _repositories(git, [path for path in others if path not in nobodys])
+    within = Places(inner)
+    nobodys |= {path for path in others if path in within}
+    named = [each for each in found if each.kind != "?" or each.path not in nobodys]
     there = [each.path for each in named if each.kind in ("M", "T") and not each.submodule and not each.repository]
     numbers: list[int] = git.inside(lambda: _strange(git.folder, there)) if there else []
     strange = [there[number] for number in numbers]
@@ -85,6 +89,7 @@ def changes(git: Git, *, with_untracked: bool = True, before: Sequence[str] = ()
         os.fsdecode(each.path) for each in named if each.repository or (each.kind == "?" and each.path.endswith(b"/"))
     ]
     left = {*same, *strange}
+    repositories += [name for name in inner if name not in repositories]
     paths = [
         each.path
         for each in named
@@ -92,15 +97,74 @@ def changes(git: Git, *, with_untracked: bool = True, before: Sequence[str] = ()
         if not each.submodule and not each.repository
     ]
     is_staged = any(each.kind == "A" for each in named)
-    return Changes(paths, is_staged, repositories, submodules, [os.fsdecode(path) for path in strange])
+    names = [[os.fsdecode(path) for path in each] for each in (strange, withheld)]
+    return Changes(paths, is_staged, repositories, submodules, *names)
 
 
 def stage(git: Git, paths: list[bytes]) -> None:
-    """Bring these paths as they are into the index. Raises Failed."""
-    given = b"".join(path + b"\0" for path in paths)
+    """Bring these paths as they are into the index. Raises Failed, OSError.
+
+    First what is gone: git looks at no path behind a link, and adds none in place of a folder that has files there."""
+    gone = {paths[number] for number in git.inside(lambda: _gone(git.folder, paths))}
+    drop(git, [path for path in paths if path in gone])
+    given = b"".join(path + b"\0" for path in paths if path not in gone)
     output = git.attempt("update-index", "-z", "--add", "--remove", "--replace", "--stdin", given=given, deadline=_LONG)
     if output.code != 0:
         raise refused("update-index", output)
+
+
+def _gone(place: str, paths: list[bytes]) -> list[int]:
+    """In the child: which of the paths are no files any more; a folder that is a repository counts as one."""
+    root = os.fsencode(place)
+    folders: dict[bytes, bool] = {}
+
+    def is_behind_folders(path: bytes) -> bool:
+        for above in _folders(path):
+            if above not in folders:
+                folders[above] = S_ISDIR(_mode(os.path.join(root, above[:-1])))
+            if not folders[above]:
+                return False
+        return True
+
+    def is_file(path: bytes) -> bool:
+        mode = _mode(os.path.join(root, path)) if is_behind_folders(path) else 0
+        return os.path.lexists(os.path.join(root, path, b".git")) if S_ISDIR(mode) else mode != 0
+
+    return [number for number, path in enumerate(paths) if not is_file(path)]
+
+
+def _repositories(git: Git, untracked: list[bytes]) -> list[str]:
+    """Folders of untracked files alone that hold a `.git`, whether git can read it or not: a linked working tree is
+    none to git any more when the repository around it was made anew."""
+    names: list[str] = git.inside(lambda: _with_git(git.folder, untracked)) if untracked else []
+    if not names:
+        return []
+    places = {os.fsencode(name) for name in names}
+    with_tracked = {
+        above for path in git.listed("ls-files", "-z", deadline=_LONG) for above in _folders(path) if above in places
+    }
+    left = [name for name in names if os.fsencode(name) not in with_tracked]
+    return [name for name in left if os.fsencode(name.rstrip("/")) not in Places(left)]
+
+
+def _with_git(place: str, paths: list[bytes]) -> list[str]:
+    """In the child: the folders above the paths that hold a `.git`."""
+    root, known, found = os.fsencode(place), dict[bytes, bool](), dict[bytes, None]()
+    for path in paths:
+        for folder in _folders(path):
+            if folder not in known:
+                known[folder] = os.path.lexists(os.path.join(root, folder, b".git"))
+            if known[folder]:
+                found[folder] = None
+    return [os.fsdecode(folder) for folder in found]
+
+
+def _folders(path: bytes) -> Iterator[bytes]:
+    """The folders that a path is in, the outermost first, each with a slash at its end."""
+    end = path.find(b"/")
+    while end >= 0:
+        yield path[: end + 1]
+        end = path.find(b"/", end + 1)
 
 
 def _understood(fields: list[bytes]) -> Iterator[Change]:

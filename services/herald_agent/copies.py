@@ -1,4 +1,4 @@
-"""Files of the project's folder in an own workspace: those that the project names are copied, when they change again.
+"""Files of the project's folder in an own workspace: those that the project names are copied, also when they change.
 
 Git knows nothing of them, so a fresh clone lacks them. What else it ignores there is named once.
 """
@@ -17,9 +17,13 @@ _NAMED = 8
 
 
 def copy_files(own: OwnClone, notes: list[str]) -> None:
-    """Copy what is new or has changed in the project's folder since it was copied. Raises Failed, OSError."""
+    """Copy what is missing, or has changed in the project's folder since it was copied. Raises Failed, OSError."""
     project, record = own.workspace.project, own.record
-    for path in project.workspace_files:
+    paths = project.workspace_files
+    there: list[bool] = (
+        own.git.inside(lambda: [_is_file(own.workspace.folder, path) for path in paths]) if paths else []
+    )
+    for path, is_there in zip(paths, there, strict=True):
         try:
             data = read_beneath(project.path, path, _LARGEST)
         except OSError as error:
@@ -28,7 +32,7 @@ def copy_files(own: OwnClone, notes: list[str]) -> None:
         if data is None:
             continue
         digest = hashlib.sha256(data).hexdigest()
-        if record.copied.get(path) == digest:
+        if is_there and record.copied.get(path) == digest:
             continue
         if own.git.listed("--literal-pathspecs", "ls-files", "-z", "--", path):
             notes.append(f"{path} of `workspace_files` was not copied: the repository has it.")
@@ -61,6 +65,14 @@ def name_what_is_left_behind(own: OwnClone, notes: list[str]) -> None:
             f"The workspace is a new clone without what git ignores in {project.path}: {named}{more}."
             " `workspace_files` copies single files."
         )
+
+
+def _is_file(place: str, path: str) -> bool:
+    """In the child."""
+    try:
+        return stat.S_ISREG(os.lstat(os.path.join(place, path)).st_mode)
+    except OSError:
+        return False
 
 
 def _put(place: str, path: str, data: bytes) -> None:

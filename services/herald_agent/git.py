@@ -8,7 +8,7 @@ from herald import git_words, journal
 from herald.errors import Failed
 from herald_agent import process
 from herald_agent.environment import GIT
-from herald_agent.inside import inside
+from herald_agent.inside import Overdue, inside
 from herald_agent.stop import StopSignal
 
 
@@ -37,6 +37,10 @@ class Git:
     def with_variables(self, **variables: str) -> "Git":
         """The same with more in its environment."""
         return Git(self.folder, {**self._environment, **variables}, self.stop, self._confine, self.scratch)
+
+    def in_environment(self, environment: Mapping[str, str]) -> "Git":
+        """The same in an environment of its own."""
+        return Git(self.folder, environment, self.stop, self._confine, self.scratch)
 
     def inside(self, act: Callable[[], Any], deadline: float = 300.0) -> Any:
         """An act of Herald's own on these files, confined as git is. Raises as `inside.inside` does."""
@@ -68,7 +72,7 @@ class Git:
                 confine=self._confine,
             )
         except process.TimedOut:
-            raise Failed(f"git {arguments[0]} in {self.folder} did not end within {deadline:g} s") from None
+            raise Overdue(f"git {arguments[0]} in {self.folder} did not end within {deadline:g} s") from None
 
     def __call__(self, *arguments: str, given: str = "", deadline: float = 60.0) -> str:
         """Run git and return what it wrote. Raises Failed with its last words."""

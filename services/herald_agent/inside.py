@@ -20,6 +20,10 @@ class Unusable(Conflict):
     """The workspace cannot be used; the message says what to do."""
 
 
+class Overdue(Failed):
+    """It did not end in time; that says nothing of what it worked on."""
+
+
 _KNOWN: dict[str, type[HeraldError]] = {
     each.__name__: each for each in (Unusable, Conflict, Failed, Invalid, Unavailable)
 }
@@ -82,7 +86,7 @@ def _answer(read: int, until: float, stop: StopSignal | None) -> bytes:
         if stop is not None and stop.received:
             raise Stopped
         if not ready and time.monotonic() >= until:
-            raise Failed("an act in the workspace did not end in time")
+            raise Overdue("an act in the workspace did not end in time")
         if read in ready:
             part = os.read(read, _CHUNK)
             if not part:

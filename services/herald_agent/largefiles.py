@@ -67,6 +67,12 @@ def fill(git: Git) -> list[bytes]:
     return paths
 
 
+def are_there(git: Git) -> bool:
+    """Whether the workspace has any."""
+    objects = _objects(git)
+    return bool(git.inside(lambda: _has_some(objects)))
+
+
 def list_large_files(parameters: dict[str, Any]) -> dict[str, Any]:
     """Which of these files the workspace has, by their names and sizes alone."""
     wanted = parameters["oids"]

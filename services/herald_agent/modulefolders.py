@@ -63,9 +63,8 @@ def bring(git: Git, bases: Callable[[str], Base], notes: list[str]) -> None:
     place = git.folder
     links = list(gitlinks(git))[:MOST] if git.attempt("rev-parse", "--git-dir").code == 0 else []
     git.inside(lambda: _absorb(place, links))
-    names: list[str] = git.inside(lambda: modulenames.find(os.path.join(place, ".git", "modules")))
     seen: set[str] = set()
-    for name in names:
+    for name in names(git):
         path = _folder_of(git, name)
         if path in seen:
             path = ""
@@ -74,6 +73,13 @@ def bring(git: Git, bases: Callable[[str], Base], notes: list[str]) -> None:
     kept = [os.path.join(place, path) for path in seen if path]
     cut: list[str] = git.inside(lambda: _cut_off(place, links, kept))
     notes.extend(f"The folder {path} belonged to a repository elsewhere; it counts as not initialised." for path in cut)
+
+
+def names(git: Git) -> list[str]:
+    """The repositories below `.git/modules`, each before those in it."""
+    top = os.path.join(git.folder, ".git", "modules")
+    found: list[str] = git.inside(lambda: modulenames.find(top))
+    return found
 
 
 def write_config(place: str, new: str, module: Module, url: str, *, is_sha256: bool, objects: str) -> None:

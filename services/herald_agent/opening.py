@@ -6,14 +6,16 @@ next act in the same workspace.
 
 import os
 import zlib
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 from herald import journal
 from herald.errors import Failed
 from herald_agent import (
+    beforehand,
     copies,
     gitfolder,
     largefiles,
+    recovery,
     settlement,
     submodule_checkout,
     submodules,
@@ -22,11 +24,12 @@ from herald_agent import (
 )
 from herald_agent.changes import changes
 from herald_agent.disarming import unblock
-from herald_agent.git import Git, refused
+from herald_agent.git import refused
 from herald_agent.inside import Unusable
 from herald_agent.ownclone import OwnClone, is_no_fault_of_it, set_aside
-from herald_agent.record import Going, Record, Uncommitted
-from herald_agent.repository import Repository, check_rest
+from herald_agent.planning import Wanted, name_what_is_elsewhere, plan
+from herald_agent.record import Going, Record
+from herald_agent.repository import Repository
 from herald_agent.settlement import Left
 from herald_agent.store import Incomplete
 from herald_agent.submodule_checkout import within
@@ -38,20 +41,13 @@ _LONG = 300.0
 _NAMED = 5
 
 
-class Wanted(NamedTuple):
-    """What a run asks for. `title` is the message of what the agent leaves uncommitted."""
-
-    branch: str
-    base: str
-    title: str
-
-
 class OpenWorkspace:
     """A workspace in which a run goes on; the agent works in `folder` on `branch`, which began at `base`."""
 
     def __init__(self, repository: Repository, workspace: Workspace, record: Record, going: Going) -> None:
         self.repository = repository
         self.notes: list[str] = []
+        self._told: list[str] = []
         self._workspace = workspace
         self._record = record
         self._going = going
@@ -72,7 +68,8 @@ class OpenWorkspace:
             copies.copy_files(own, self.notes)
             copies.name_what_is_left_behind(own, self.notes)
             strangers = tree.untracked(own.git)
-            own.exclude(tree.patterns_of(tree.untracked_files(own.git) if strangers else []))
+            self._note_what_lies_there(strangers)
+            own.exclude(tree.patterns_of(map(os.fsencode, self._record.before)))
             self._tell_of_strangers(strangers)
             if largefiles.fill(own.git):
                 own.save_index()
@@ -86,7 +83,7 @@ class OpenWorkspace:
             self._switch("checkout", "--quiet", "--no-overwrite-ignore", *made)
             self._record.hidden = submodules_in_place.bring(git, self.notes)
             self._record.submodules = submodules.standings(git)
-            self._record.before = [os.fsdecode(path) for path in tree.untracked_files(git)]
+            self._note_what_lies_there(tree.untracked(git))
             self._record.write()
             submodules_in_place.hide(git, self._record.hidden, hidden=True)
             if self._workspace.project.lfs_get != ("none",):
@@ -102,6 +99,11 @@ class OpenWorkspace:
         if names:
             raise Failed(f"in the way of what is to be checked out: {_some(names)}; move that away, or say `!own`")
         raise refused("checkout", output)
+
+    def _note_what_lies_there(self, strangers: list[bytes]) -> None:
+        git = self.repository.git
+        self._record.before = [os.fsdecode(path) for path in tree.untracked_files(git, strangers)]
+        self._record.ignored = beforehand.ignored(git)
 
     def _tell_of_moved(self, moved: list[str]) -> None:
         if moved:
@@ -119,12 +121,16 @@ class OpenWorkspace:
 
     def hidden(self) -> bytes:
         """Patterns of a person's untracked files, which the agent's own git is to pass over, too."""
-        return tree.patterns_of(map(os.fsencode, self._record.before))
+        return tree.patterns_of([] if self._going.own else map(os.fsencode, self._record.before))
 
     def go_on(self) -> None:
-        """Work in the tree as it is. Raises Failed, OSError."""
+        """Work in the tree as it is, whatever a run did to the repository. Raises Failed, OSError."""
         own = self.repository.own
         if own is not None:
+            notes: list[str] = []
+            own.quieten(notes)
+            settlement.end_of(own.git, os.path.join(own.workspace.folder, ".git"), self._going, notes)
+            own.seal(notes)
             own.look(own.git.head_of(self._going.branch) or self._going.base, self._going.branch)
             own.save_index()
 
@@ -143,15 +149,19 @@ class OpenWorkspace:
             notes.extend(f"Removed {path}, a pipe or the like that git would wait for." for path in removed)
             cut_off = repository.git.inside(lambda: settlement.clear_locks(repository.git_folder, going.branch))
             submodules_in_place.hide(repository.git, self._record.hidden, hidden=False)
+            beforehand.hold(repository.git, repository.git_folder, self._record.beforehand)
             if ready:
                 uncommitted = settlement.take_in_place(
                     *(repository.git, repository.git_folder, going, notes, self._record), auto_commit=auto_commit
                 )
             if not uncommitted:
                 self._record.set_unready()
-                settlement.put_back(repository.git, going, notes, cut_off=cut_off and not ready)
+                is_back = settlement.put_back(repository.git, going, notes, cut_off=cut_off and not ready)
+                at = repository.git.branch() or repository.git.commit_of("HEAD") or going.branch
+                self._record.astray = ("", "") if is_back else (at, going.back)
                 submodules_in_place.put_back(repository.git, self._record.came, going.branch, notes)
                 self._record.came, self._record.hidden = {}, []
+            beforehand.give_back(repository.git, repository.git_folder, notes)
         self._record.uncommitted = settlement.left_uncommitted(going) if uncommitted else None
         left = settlement.result(repository.git, going, notes, uncommitted=uncommitted)
         if going.ours and not left.commits and not uncommitted:
@@ -189,7 +199,8 @@ class OpenWorkspace:
             own.look(head or going.base if auto_commit else going.base, going.branch)
             began = self._record.submodules
             submodule_checkout.hold(own.git, going.branch)
-            found = submodules.sort_out(own.git, changes(own.git).without_deleted(own.git.folder, sparse), began)
+            found = changes(own.git, before=self._record.beforehand)
+            found = submodules.sort_out(own.git, found.without_deleted(own.git.folder, sparse), began)
             submodules.tell(own.git, within(own.git), began, notes)
             settlement.name_what_is_left_out(found, notes)
             if auto_commit and on_branch:
@@ -200,23 +211,32 @@ class OpenWorkspace:
             return True
         return bool(found) and not (auto_commit and on_branch)
 
-    def forget(self) -> None:
-        """The result of a run that ended well is on disk."""
-        self._record.forget(self._going.asked)
+    def tell_what_is_untold(self) -> None:
+        """Say what acts before had to say to people, and what there is in another folder."""
+        self._told = list(self._record.untold)
+        self.notes.extend(self._told)
+        name_what_is_elsewhere(self._record, self.notes)
+
+    def forget(self, *, well: bool) -> None:
+        """The result of the run, which ended well or not, is on disk."""
+        self._record.forget(self._going.asked if well else "", self._told)
 
 
 def open_workspace(workspace: Workspace, repository: Repository, record: Record, wanted: Wanted) -> OpenWorkspace:
     """Open a workspace for a run. Raises Unusable, Incomplete, Failed."""
-    aside: list[str] = []
-    opened = recover(workspace, repository, record, go_on=wanted, aside=aside)
+    opened = recover(workspace, repository, record, go_on=wanted)
     if opened is not None:
+        opened.tell_what_is_untold()
         return opened
-    if repository.own is None:
-        repository.require_rest()
-    going, go_on = _plan(workspace, repository, record, wanted)
-    record.begin(going, ready=go_on)
+    try:
+        if repository.own is None:
+            repository.require_rest()
+        going, go_on = plan(workspace, repository, record, wanted)
+    except Unusable as error:  # who cannot begin is told all the same
+        raise type(error)(" ".join([*record.untold, error.message])) from error
     opened = OpenWorkspace(repository, workspace, record, going)
-    opened.notes.extend(aside)
+    opened.tell_what_is_untold()
+    record.begin(going, ready=go_on)
     try:
         if go_on:
             opened.go_on()
@@ -224,25 +244,42 @@ def open_workspace(workspace: Workspace, repository: Repository, record: Record,
         else:
             opened.set_up()
     except (Failed, OSError) as error:
-        _give_up(workspace, repository, record, error)
+        if repository.own is None:
+            _put_back(opened, error)
+        _give_up(workspace, repository.own, record, error)
     except BaseException:
         opened.close()
         raise
     return opened
 
 
-def _give_up(workspace: Workspace, repository: Repository, record: Record, error: Failed | OSError) -> NoReturn:
-    """Raise what a workspace that cannot be set up means: an own one is made anew the next time."""
-    words = error.message if isinstance(error, Failed) else f"{error.filename or workspace.folder}: {error.strerror}"
-    if repository.own is None:
-        record.end()
-        raise Unusable(f"{repository.folder}: {words}") from error
+def _put_back(opened: OpenWorkspace, error: Failed | OSError) -> NoReturn:
+    """A person's folder could not be set up: it is as before, or the next act puts it back. Raises Unusable."""
+    said, words = len(opened.notes), f"{opened.folder} could not be set up: {_words(error, opened.folder)}."
+    try:
+        opened.close()
+    except (Failed, OSError) as other:
+        reason = _words(other, opened.folder)
+        raise Unusable(
+            f"{words} Nor could it be put back: {reason}; it may stand on branch {opened.branch}, and the next task"
+            " tries again"
+        ) from error
+    raise Unusable(" ".join([words, *opened.notes[said:]])) from error
+
+
+def _words(error: Failed | OSError, folder: str) -> str:
+    return error.message if isinstance(error, Failed) else f"{error.filename or folder}: {error.strerror}"
+
+
+def _give_up(workspace: Workspace, own: OwnClone, record: Record, error: Failed | OSError) -> NoReturn:
+    """Raise what an own workspace that cannot be set up means: it is made anew the next time."""
+    words = _words(error, workspace.folder)
     if is_no_fault_of_it(error):
         record.end()
         raise Failed(f"the workspace {workspace.name} could not be set up: {words}") from error
     if any(sign in words for sign in ("unable to read", "bad object", "missing blob", "missing tree", "corrupt")):
-        repository.own.store.set_aside(words)
-        repository.own.making.set_aside(words)
+        own.store.set_aside(words)
+        own.making.set_aside(words)
         record.end()
         raise Incomplete(
             f"the objects of {workspace.project.name} are damaged and are fetched anew ({words})"
@@ -258,27 +295,21 @@ def recover(
     repository: Repository,
     record: Record,
     go_on: Wanted | None = None,
-    aside: list[str] | None = None,
 ) -> OpenWorkspace | None:
-    """Put right what a run that was killed left behind; `aside` gets what there is to say about a person's edits.
+    """Put right what a run that was killed left behind; what people have to know is told by the next run.
 
     Where the same run, asked for by its branch and base, goes on, the tree stays as it is, and is returned open.
     """
     going = record.going
     if going is None:
         return None
-    if going.folder != workspace.folder or going.own != workspace.own:
-        journal.warning(f"a killed run worked in {going.folder}, look there", project=workspace.project.name)
-        record.end()
+    if repository.own is None and not recovery.is_as_it_was_left(repository, going, ready=record.ready):
+        recovery.leave(repository, record, going)
         return None
     left = OpenWorkspace(repository, workspace, record, going)
     own = repository.own
     same = go_on is not None and going.branch == record.continued(go_on.branch, go_on.base)
     if own is not None and record.ready and same:
-        notes: list[str] = []
-        own.quieten(notes)
-        settlement.end_of(own.git, os.path.join(own.workspace.folder, ".git"), going, notes)
-        own.seal(notes)
         left.go_on()
         return left
     try:
@@ -286,70 +317,12 @@ def recover(
     except (Failed, OSError) as error:
         if own is None or is_no_fault_of_it(error):
             raise
-        _give_up(workspace, repository, record, error)
-    if aside is not None and own is None:
-        aside.extend(closed.aside)
+        _give_up(workspace, own, record, error)
+    if own is None and closed.aside:
+        record.tell(*closed.aside)
+        record.write()
     journal.notice(f"closed what a killed run left on {going.branch}: {closed.describe()}", project=workspace.name)
     return None
-
-
-def _plan(workspace: Workspace, repository: Repository, record: Record, wanted: Wanted) -> tuple[Going, bool]:
-    """On which branch the run works, and whether it goes on in the tree as it is. Raises Unusable."""
-    git, left = repository.git, record.uncommitted
-    if left is not None and _is_there_still(repository, left):
-        going = _going(workspace, wanted, left.branch, left.base, created=False, ours=True)
-        return going._replace(back=left.back), True
-    start, at_asked = git.commits_of(wanted.base, f"refs/heads/{wanted.branch}")
-    if not start:
-        raise Incomplete(f"{repository.folder} lacks the commit {wanted.base[:12]} to start from")
-    branch = record.continued(wanted.branch, wanted.base)
-    head = git.head_of(branch) if branch else ""
-    if not head:
-        branch, head = wanted.branch, at_asked
-        number = 1
-        while head and head != wanted.base:
-            number += 1
-            branch = f"{wanted.branch}-{number}"
-            head = git.head_of(branch)
-    ours = not head or branch == record.continued(wanted.branch, wanted.base)
-    going = _going(workspace, wanted, branch, wanted.base, created=not head, ours=ours)
-    if repository.own is None:
-        going = going._replace(back=_back(repository))
-    return going, False
-
-
-def _going(workspace: Workspace, wanted: Wanted, branch: str, base: str, *, created: bool, ours: bool) -> Going:
-    return Going(
-        own=workspace.own,
-        folder=workspace.folder,
-        asked=wanted.branch,
-        branch=branch,
-        base=base,
-        back="",
-        title=wanted.title,
-        created=created,
-        ours=ours,
-    )
-
-
-def _is_there_still(repository: Repository, left: Uncommitted) -> bool:
-    return bool(repository.git.head_of(left.branch)) and (
-        repository.own is not None or repository.git.branch() == left.branch
-    )
-
-
-def _back(repository: Repository) -> str:
-    """What is checked out in the project's folder. Raises Unusable when it cannot be left and put back."""
-    git: Git = repository.git
-    if not git.commit_of("HEAD"):
-        raise Unusable(f"{repository.folder} has no commit checked out; make a first commit there")
-    check_rest(repository.folder, repository.git_folder)
-    if changes(git, with_untracked=False):
-        raise Unusable(
-            f"{repository.folder} has uncommitted changes; commit or stash them there, or say `!stash`, which puts"
-            " them aside, or `!own`, after which the agent works in a clone of its own; then send the task again"
-        )
-    return git.branch() or git.commit_of("HEAD")
 
 
 def _some(paths: list[bytes]) -> str:

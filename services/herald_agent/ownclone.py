@@ -39,7 +39,7 @@ class OwnClone(NamedTuple):
 
     def make_again(self) -> None:
         """Begin anew with an empty one. Raises Failed, OSError."""
-        durable.with_no_trace(self.record.index)
+        self.record.made_anew()
         make_folder(self.workspace)
         self.seal([])
 
@@ -72,6 +72,8 @@ class OwnClone(NamedTuple):
     def make(self, notes: list[str]) -> None:
         """Make what is missing of it. Raises Failed, OSError."""
         if not self.is_there():
+            if self.is_gone():
+                self.record.made_anew()
             make_folder(self.workspace)
             self.seal(notes)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from herald import snapshot
 from herald.errors import Invalid
-from herald_agent import locks
+from herald_agent import largefiles, locks, submodule_heads
 from herald_agent.access import access
 from herald_agent.opening import recover
 from herald_agent.reference import check_hash
@@ -13,6 +13,8 @@ from herald_agent.workspace import workspace_of
 
 def prepare(parameters: dict[str, Any]) -> dict[str, Any]:
     """Check the workspace, list the branches of agents, and pack what the caller lacks of them.
+
+    `also` names further branches. `every`: all branches, and what else of an own workspace would be lost with it.
 
     Raises Busy while an agent is at work there, Conflict when the workspace cannot be used.
     """
@@ -26,11 +28,21 @@ def prepare(parameters: dict[str, Any]) -> dict[str, Any]:
     reached = access(settings, workspace)
     repository = reached.repository_if_there()
     if repository is None:
-        return {"branches": [], "pack_bytes": 0}
+        return {"branches": [], "pack_bytes": 0, "submodules": [], "large_files": False}
     recover(workspace, repository, reached.record)
-    branches = repository.branches(project.branch_prefix)
+    every, also = parameters["every"], set(parameters["also"])
+    branches = {
+        name: head
+        for name, head in repository.branches().items()
+        if every or name in also or name.startswith(project.branch_prefix)
+    }
     known = repository.known(have) if have else []
     size = 0
     if set(branches.values()) - set(known):
         size = repository.export_pack(branches.values(), known, parameters["pack"])
-    return {"branches": [{"name": name, "head": head} for name, head in branches.items()], "pack_bytes": size}
+    return {
+        "branches": [{"name": name, "head": head} for name, head in branches.items()],
+        "pack_bytes": size,
+        "submodules": submodule_heads.unknown(reached.own) if every and reached.own is not None else [],
+        "large_files": every and largefiles.are_there(reached.git),
+    }

@@ -12,11 +12,14 @@ import os
 from typing import Any, NamedTuple
 
 from herald import durable, journal
+from herald_agent.beforehand import Beforehand
 from herald_agent.locks import folder
 from herald_agent.submodules import Standing
+from herald_agent.workspace import Workspace, own_folder
 
 _MOST_UNFINISHED = 50
-_LIMIT = 8 << 20
+_LIMIT = 1 << 30  # a million paths, some of them long
+_MOST_UNTOLD = 20
 
 
 class Going(NamedTuple):
@@ -36,29 +39,38 @@ class Going(NamedTuple):
 
 
 class Uncommitted(NamedTuple):
-    """Changes that were left in the working tree: on which branch, from which commit on, and what path mode puts back
-    when they are gone."""
+    """Changes that were left in the working tree of a folder: on which branch, from which commit on, and what path
+    mode puts back when they are gone."""
 
     branch: str
     base: str
-    back: str = ""
+    back: str
+    folder: str
+    own: bool
 
 
 class Record:
     """The record of one workspace."""
 
-    def __init__(self, workspace: str) -> None:
-        records = folder("checkouts")
-        self._path = os.path.join(records, f"{workspace}.json")
-        self._ready = os.path.join(records, f"{workspace}.ready")
-        self._taking = os.path.join(records, f"{workspace}.taking")
-        self.index = os.path.join(records, f"{workspace}.index")
+    def __init__(self, workspace: Workspace) -> None:
+        records, name = folder("checkouts"), workspace.name
+        self._workspace = workspace
+        self._path = os.path.join(records, f"{name}.json")
+        self._ready = os.path.join(records, f"{name}.ready")
+        self._taking = os.path.join(records, f"{name}.taking")
+        self.index = os.path.join(records, f"{name}.index")
         self.going: Going | None = None
-        self.uncommitted: Uncommitted | None = None
+        self._left: dict[str, Uncommitted] = {}
+        self.has_taken_over = False
+        """Whether an own workspace had its beginning, with what there was before it."""
+        self.untold: list[str] = []
+        """Sentences for people that the next run's answer has to say."""
         self.excluded = ""
         """Patterns of files from before the run, which are nobody's work."""
         self.before: list[str] = []
-        """Untracked files in a person's folder from before the run; a folder of such files ends with a slash."""
+        """Untracked files from before the run; a folder of such files ends with a slash."""
+        self.ignored: list[str] = []
+        """What git ignored then, in the same form."""
         self.told: list[str] = []
         """Kinds of things that are said once for a workspace."""
         self.upstream: tuple[str, str] = ("", "")
@@ -71,10 +83,12 @@ class Record:
         """Where a person had them; path mode puts that back."""
         self.hidden: list[str] = []
         """Submodules that stand elsewhere than the base has them, and that git passes over during the run."""
+        self.astray: tuple[str, str] = ("", "")
+        """The run's branch that could not be left in a person's folder, and what is to be put back there."""
         self._unfinished: dict[str, list[str]] = {}
-        for name in os.listdir(records):
-            if name.startswith(f".{workspace}.json."):  # a kill came while it was written
-                durable.with_no_trace(os.path.join(records, name))
+        for each in os.listdir(records):
+            if each.startswith(f".{workspace.name}.json."):  # a kill came while it was written
+                durable.with_no_trace(os.path.join(records, each))
         self._load()
 
     def _load(self) -> None:
@@ -82,16 +96,20 @@ class Record:
             body = json.loads(durable.read_limited(self._path, _LIMIT))
             self.going = _going(body["going"])
             self._unfinished = {str(asked): [str(branch), str(base)] for asked, (branch, base) in body["ended"].items()}
-            left = body.get("uncommitted")
-            self.uncommitted = Uncommitted(*map(str, left)) if left else None
+            self._left = {each.folder: each for each in _left(body.get("uncommitted"), self._workspace)}
+            self.has_taken_over = bool(body.get("taken over", False))
+            self.untold = [str(each) for each in body.get("untold", [])]
             self.excluded = str(body.get("excluded", ""))
             self.before = [str(each) for each in body.get("before", [])]
+            self.ignored = [str(each) for each in body.get("ignored", [])]
             self.told = [str(each) for each in body.get("told", [])]
             branch, head = body.get("upstream", ("", ""))
             self.upstream = (str(branch), str(head))
             self.copied = {str(path): str(digest) for path, digest in body.get("copied", {}).items()}
             self.submodules = _standings(body.get("submodules", {}))
             self.came = _standings(body.get("came", {}))
+            branch, back = body.get("astray", ("", ""))
+            self.astray = (str(branch), str(back))
             self.hidden = [str(each) for each in body.get("hidden", [])]
         except FileNotFoundError:
             return
@@ -109,6 +127,40 @@ class Record:
         self._unfinished.pop(going.asked, None)
         self._unfinished[going.asked] = [going.branch, going.base]
         self.write()
+
+    @property
+    def beforehand(self) -> Beforehand:
+        """What lay in the workspace before the run."""
+        return Beforehand(self.before, self.ignored)
+
+    @property
+    def uncommitted(self) -> Uncommitted | None:
+        """Changes that were left in the folder of this workspace."""
+        return self._left.get(self._workspace.folder)
+
+    @uncommitted.setter
+    def uncommitted(self, left: Uncommitted | None) -> None:
+        if left is None:
+            self._left.pop(self._workspace.folder, None)
+        else:
+            self.add_left(left)
+
+    @property
+    def elsewhere(self) -> list[Uncommitted]:
+        """Changes that were left in another folder, when the project worked there."""
+        return [each for each in self._left.values() if each.folder != self._workspace.folder]
+
+    def add_left(self, left: Uncommitted) -> None:
+        """Note changes that were left, wherever that is."""
+        self._left[left.folder] = left
+
+    def is_here(self, going: Going) -> bool:
+        """Whether a run worked in the folder of this workspace."""
+        return going.folder == self._workspace.folder and going.own == self._workspace.own
+
+    def tell(self, *sentences: str) -> None:
+        """Have the next run's answer say this; `write` puts it on the disk."""
+        self.untold = list(dict.fromkeys([*self.untold, *sentences]))[-_MOST_UNTOLD:]
 
     @property
     def ready(self) -> bool:
@@ -135,7 +187,10 @@ class Record:
             pass
 
     def set_taken_over(self) -> None:
-        """Note that nothing is left to take over."""
+        """Note that nothing is left to take over, also when the workspace is made anew."""
+        if not self.has_taken_over:
+            self.has_taken_over = True
+            self.write()
         durable.with_no_trace(self._taking)
 
     def end(self) -> None:
@@ -144,14 +199,25 @@ class Record:
         self.write()
         self.set_unready()
 
-    def forget(self, asked: str) -> None:
-        """Note that a run has its result and ended well: it is not continued."""
-        self._unfinished.pop(asked, None)
+    def forget(self, asked: str, told: list[str]) -> None:
+        """Note that the result of a run is on the disk, which says what was `told`. One that was `asked` for and ended
+        well is not continued."""
+        if asked in self._unfinished or told:
+            self._unfinished.pop(asked, None)
+            self.untold = [each for each in self.untold if each not in told]
+            self.write()
+
+    def made_anew(self) -> None:
+        """Note that an own workspace begins without any file."""
+        self.uncommitted, self.copied = None, {}
         self.write()
+        self.set_unready()
+        durable.with_no_trace(self.index)
 
     def clear(self) -> None:
-        """Note that the workspace is made anew."""
-        self.going, self.uncommitted, self.excluded, self.before = None, None, "", []
+        """Note that the workspace is made anew; what there is elsewhere, and what is to be told, stays."""
+        self.going, self.uncommitted, self.excluded = None, None, ""
+        self.before, self.ignored = [], []
         self._unfinished, self.told, self.copied = {}, [], {}
         self.submodules, self.came, self.hidden = {}, {}, []
         self.write()
@@ -167,28 +233,41 @@ class Record:
         """Put it on the disk. Raises OSError."""
         for asked in list(self._unfinished)[:-_MOST_UNFINISHED]:
             del self._unfinished[asked]
-        kept = (self._unfinished, self.uncommitted, self.excluded, self.before, self.told, self.copied, self.came)
-        if self.going is None and not any((*kept, self.upstream[0])):
+        kept = (self._unfinished, self._left, self.untold, self.excluded, self.before, self.told, self.copied)
+        if self.going is None and not any((*kept, self.has_taken_over, self.came, self.upstream[0], self.astray[0])):
             durable.with_no_trace(self._path)
             return
         body = {
             "going": self.going and self.going._asdict(),
             "ended": self._unfinished,
-            "uncommitted": self.uncommitted,
+            "uncommitted": [each._asdict() for each in self._left.values()],
+            "untold": self.untold,
+            "taken over": self.has_taken_over,
             "excluded": self.excluded,
             "before": self.before,
+            "ignored": self.ignored,
             "told": self.told,
             "copied": self.copied,
             "upstream": self.upstream,
             "submodules": self.submodules,
             "came": self.came,
             "hidden": self.hidden,
+            "astray": self.astray,
         }
         durable.write_atomic(self._path, json.dumps(body, indent=1).encode(), 0o600)
 
 
 def _standings(found: dict[str, Any]) -> dict[str, Standing]:
     return {str(path): Standing(*map(str, each)) for path, each in found.items()}
+
+
+def _left(found: Any, workspace: Workspace) -> list[Uncommitted]:
+    if found and isinstance(found[0], str):  # of the version before, which told no folders
+        branch, base, back = map(str, [*found, ""][:3])
+        own_place = own_folder(workspace.name)
+        return [Uncommitted(branch, base, back, workspace.project.path if back else own_place, own=not back)]
+    types = Uncommitted.__annotations__
+    return [Uncommitted(*(types[name](each[name]) for name in Uncommitted._fields)) for each in found or []]
 
 
 def _going(found: dict[str, Any] | None) -> Going | None:

@@ -119,6 +119,8 @@ def _no_repository(path: str, words: str) -> str:
     if "dubious ownership" in words:
         return f"{path} belongs to another user; `chown -R` it to the user that agents run as{_OWN}"
     last = words.strip().splitlines()[-1:] or ["git does not say why"]
+    if (elsewhere := last[0].partition("not a git repository: ")[2]) and os.path.isfile(os.path.join(path, ".git")):
+        return f"the git folder of {path} is {elsewhere}, which agents cannot reach; use a clone that has its own{_OWN}"
     return f"{path} is no git repository ({last[0].removeprefix('fatal: ')}); clone the project there"
 
 
@@ -139,11 +141,17 @@ def check_rest(folder: str, git_folder: str) -> None:
 
 def end_unfinished(git: Git, git_folder: str) -> list[str]:
     """Abort what the agent left in the middle of; returns what that was."""
-    found: list[str] = git.inside(lambda: [name for name in _UNFINISHED if _is_in(git_folder, name)])
+    found = unfinished(git, git_folder)
     for name in found:
         command = _UNFINISHED[name].rpartition(" ")[2]
         git.attempt(command, "reset" if command == "bisect" else "--abort")
     return [_UNFINISHED[name] for name in found]
+
+
+def unfinished(git: Git, git_folder: str) -> list[str]:
+    """The files that tell of acts of several steps which are not at their end."""
+    found: list[str] = git.inside(lambda: [name for name in _UNFINISHED if _is_in(git_folder, name)])
+    return found
 
 
 def _is_in(git_folder: str, name: str) -> bool:

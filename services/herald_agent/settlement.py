@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from herald import durable
 from herald.errors import Failed
-from herald_agent import submodules
+from herald_agent import beforehand, loose, submodules
 from herald_agent.changes import Changes, changes, stage
 from herald_agent.git import Git, refused
 from herald_agent.record import Going, Record, Uncommitted
@@ -57,6 +57,7 @@ def end_of(git: Git, git_folder: str, going: Going, notes: list[str]) -> End:
     git.inside(lambda: clear_locks(git_folder, going.branch))
     unfinished = end_unfinished(git, git_folder)
     notes.extend(f"The agent left {act} unfinished; it was aborted." for act in unfinished)
+    loose.give_branches(git, going, notes)
     head = git.head_of(going.branch)
     if git.branch() == going.branch:
         return End(head, on_branch=True)
@@ -107,10 +108,18 @@ def name_what_is_left_out(found: Changes, notes: list[str]) -> None:
         notes.append(f"Not taken, because they are repositories of their own: {_some(found.repositories)}.")
     if found.strange:
         notes.append(f"Not taken, because they are neither files nor links: {_some(found.strange)}.")
+    if found.withheld:
+        notes.append(
+            f"Not taken, because git ignored it before the run: {_some(found.withheld)}."
+            " What of this belongs to the work, the agent has to commit itself."
+        )
 
 
-def put_back(git: Git, going: Going, notes: list[str], *, cut_off: bool) -> None:
-    """Check out in a person's folder what was checked out there; `cut_off`: a checkout has to be completed first."""
+def put_back(git: Git, going: Going, notes: list[str], *, cut_off: bool) -> bool:
+    """Check out in a person's folder what was checked out there; `cut_off`: a checkout has to be completed first.
+
+    Returns whether it is checked out.
+    """
     if cut_off:
         _put_aside(git, going, notes)
         git.attempt("checkout", "--quiet", "--force", "--detach", going.base, deadline=_LONG)
@@ -119,6 +128,8 @@ def put_back(git: Git, going: Going, notes: list[str], *, cut_off: bool) -> None
         if output.code != 0:
             reason = refused("checkout", output).message
             notes.append(f"The checkout of {going.back} in {going.folder} could not be put back: {reason}.")
+            return False
+    return True
 
 
 def _put_aside(git: Git, going: Going, notes: list[str]) -> None:
@@ -157,9 +168,10 @@ def take_in_place(
         if not auto_commit:
             if end.head != going.base:
                 git("reset", "--quiet", "--soft", going.base)
-            return bool(changes(git, before=record.before))
+            return bool(changes(git, before=record.beforehand))
         submodules.unstage(git, record.submodules)
-        found = submodules.sort_out(git, changes(git, before=record.before), record.submodules)
+        beforehand.unstage(git, record.beforehand)
+        found = submodules.sort_out(git, changes(git, before=record.beforehand), record.submodules)
         submodules.tell(git, "", record.submodules, notes)
         name_what_is_left_out(found, notes)
         commit(git, going, end.head, found)
@@ -171,7 +183,7 @@ def take_in_place(
 
 def left_uncommitted(going: Going) -> Uncommitted:
     """What the record says of changes that stay in the tree."""
-    return Uncommitted(going.branch, going.base, going.back)
+    return Uncommitted(going.branch, going.base, going.back, going.folder, going.own)
 
 
 def message_of(title: str) -> str:

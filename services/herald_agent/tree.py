@@ -70,10 +70,9 @@ def untracked(git: Git) -> list[bytes]:
     return git.listed("ls-files", "-z", "--others", "--exclude-standard", "--directory", "--no-empty-directory")
 
 
-def untracked_files(git: Git) -> list[bytes]:
-    """The same file by file, so that what is added to such a folder is told from it; where there are very many of
-    them, as `untracked` has them."""
-    found = untracked(git)
+def untracked_files(git: Git, found: list[bytes]) -> list[bytes]:
+    """What `untracked` found file by file, so that what is added to such a folder is told from it; where there are
+    very many of them, as it is."""
     if not any(path.endswith(b"/") for path in found):
         return found
     files = git.listed("ls-files", "-z", "--others", "--exclude-standard")

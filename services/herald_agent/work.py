@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from herald import journal, names
 from herald.errors import Failed, HeraldError
 from herald.snapshot import Snapshot
-from herald_agent import attachments, claude, largefiles, login, outcome, process, prompt, selfcheck
+from herald_agent import attachments, claude, excluding, largefiles, login, outcome, process, prompt, selfcheck
 from herald_agent.access import Access, access
 from herald_agent.bootstrap import add_templates
 from herald_agent.control import Control
@@ -17,9 +17,10 @@ from herald_agent.environment import Environment, build
 from herald_agent.gitfolder import Upstream
 from herald_agent.inside import Unusable
 from herald_agent.locks import folder
-from herald_agent.opening import OpenWorkspace, Wanted, open_workspace
+from herald_agent.opening import OpenWorkspace, open_workspace
 from herald_agent.outcome import Outcome
 from herald_agent.output import Log, write_result
+from herald_agent.planning import Wanted
 from herald_agent.repository import Repository
 from herald_agent.request import Request
 from herald_agent.settlement import Left
@@ -89,8 +90,8 @@ def work(request: Request, settings: Snapshot, workspace: Workspace, stop: StopS
         **done.fields,
     }
     write_result(request.result, done.text, end)
-    if done.opened is not None and done.outcome.kind == "ok":
-        done.opened.forget()
+    if done.opened is not None:
+        done.opened.forget(well=done.outcome.kind == "ok")
     journal.info(f"run ended: {done.outcome.kind} {done.outcome.message}", project=project.name, run=request.run)
 
 
@@ -161,17 +162,18 @@ def _work(request: Request, place: Place, stop: StopSignal, begun: float) -> Wor
 
 
 def _hide(opened: OpenWorkspace, place: Place, environment: Environment) -> None:
-    """Have the agent's git pass over what a person has lying about in the folder."""
+    """Have the agent's git pass over what a person has lying about in the folder, beside what they ignore."""
     patterns = opened.hidden()
     if not patterns:
         return
-    path = os.path.join(place.temporary, _EXCLUDE)
+    git, path = opened.repository.git, os.path.join(place.temporary, _EXCLUDE)
+    theirs = excluding.configured(git, environment.agent)
 
     def write() -> None:
         with open(path, "wb") as file:
-            file.write(patterns)
+            file.write(excluding.read(theirs) + patterns)
 
-    opened.repository.git.inside(write)
+    git.inside(write)
     count = int(environment.agent.get("GIT_CONFIG_COUNT", "0"))
     named = {f"GIT_CONFIG_KEY_{count}": "core.excludesFile", f"GIT_CONFIG_VALUE_{count}": path}
     environment.agent.update({**named, "GIT_CONFIG_COUNT": str(count + 1)})

@@ -45,4 +45,9 @@ def workspace_of(project: Project, name: str) -> Workspace:
         raise Invalid(f"{name[:80]!r} cannot be the name of a workspace")
     if project.workspace == "path" and name == project.name:
         return Workspace(name, project, project.path, own=False)
-    return Workspace(name, project, os.path.join(folder("workspaces"), name), own=True)
+    return Workspace(name, project, own_folder(name), own=True)
+
+
+def own_folder(name: str) -> str:
+    """Where the own workspace of that name is."""
+    return os.path.join(folder("workspaces"), name)

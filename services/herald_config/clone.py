@@ -25,7 +25,11 @@ class NoOrigin(Exception):
     """There is no usable origin; the text says why."""
 
 
-class Missing(NoOrigin):
+class NoClone(NoOrigin):
+    """There is no clone, so that none has said anything."""
+
+
+class Missing(NoClone):
     """There is no such folder."""
 
 
@@ -55,7 +59,8 @@ def read(path: str, of_user: list[Written]) -> Found:
         own, heads = _own(folder, common)
         settings = Settings([*git_config.for_repository(of_user, folder), *own])
     except FileNotFoundError as error:
-        raise NoOrigin("is no git repository") from error
+        kind = NoOrigin if os.path.lexists(os.path.join(path, ".git")) else NoClone
+        raise kind("is no git repository") from error
     except PermissionError as error:
         raise OutOfSight("cannot be looked into by herald-config") from error
     except OSError as error:

@@ -8,13 +8,15 @@ project another name, takes up nothing that a run has written.
 
 from typing import NamedTuple
 
-from herald_config import clone, git_config, remote_url, surroundings
+from herald_config import clone, git_config, openings, remote_url, surroundings
 from herald_config.clone import Found, shown
 from herald_config.git_config import Written
 from herald_config.problem import shown as shown_path
 from herald_config.project_file import Project
 
 _MOST_INCLUDES = 3
+_UNREAD = "could not be read, so where it pushes to is not known"
+"""Of a clone that may say DISABLED, for all that is known."""
 
 
 class Kept(NamedTuple):
@@ -85,9 +87,16 @@ class _Look:
         self.target = self._target()
 
     def _unread(self, error: clone.NoOrigin) -> None:
+        unseen = not isinstance(error, clone.NoClone) or (
+            surroundings.looks() and (openings.is_hidden(self._path) or openings.is_private(self._path))
+        )
         if self.known is None and self._key:
             # what comes into this folder later is no word of whoever added the project
-            self.known = Kept(self._project.keys.name, "", "")
+            self.known = Kept(self._project.keys.name, "", None if unseen else "")
+        if unseen and self.known is not None and not self.known.push_problem:
+            never_read = self.known.push_url is None or not (self.known.remote or self.known.push_url)
+            if never_read:
+                self.known = self.known._replace(push_url=None, push_problem=_UNREAD)
         has_remote = self._key or (self.known and self.known.remote)
         told_elsewhere = isinstance(error, clone.Missing) and surroundings.looks()
         if has_remote and (told_elsewhere or isinstance(error, clone.OutOfSight)):

@@ -7,9 +7,9 @@ DESCRIPTION
     Serves io.herald.Git on the connection that systemd hands over as standard input; one instance for each
     connection, and it ends with it. Fetch updates Herald's own bare repository of a project from the remote and
     packs what the caller lacks. Push pushes exactly one commit hash to one branch of the agent, never to the
-    default branch, and only if the branch is where the caller expects it at the push URL, and the submodules' remotes
-    have what the commit names. A fetch also tells what a push will meet: a branch in the way, a key that may not
-    write. FetchSubmodule and CheckSubmodule fetch a submodule, if its address is accepted. FetchLargeFile
+    default branch, and only if the branch is absent at the push URL or where the caller expects it, and the submodules'
+    remotes have what the commit names. A fetch also tells what a push will meet: a branch in the way, a key that may
+    not write. FetchSubmodule and CheckSubmodule fetch a submodule, if its address is accepted. FetchLargeFile
     and PushLargeFiles do the same with single files that git-lfs keeps outside the repository.
 
     Both URLs come from the compiled configuration by project name. ssh, https and absolute paths are
@@ -22,7 +22,7 @@ ENVIRONMENT
 FILES
     STATE/git/PROJECT.git   own bare repository; a damaged one is renamed to PROJECT.git.damaged-TIME and made anew
     STATE/git/PROJECT+DIGEST.git   the same for one submodule
-    STATE/git/PROJECT.submodules.json   addresses of submodules, as they were when Herald first looked
+    STATE/git/PROJECT.submodules.json   addresses of submodules, as named at the first fetch
     STATE/git/PROJECT.git/herald-prospects.json  what a push met when it was tried last, without changing anything
     STATE/git/PROJECT.lock  held while an act with this project goes on
     STATE/git/known_hosts   host keys, each taken at the first contact (system mode)

@@ -12,7 +12,7 @@ from herald import fsck, journal, snapshot
 from herald.bus.oneshot import Call, Descriptor, Method
 from herald.errors import Invalid, Unavailable
 from herald.snapshot import Project
-from herald_git import advertisement, command, prospects, remote, repository
+from herald_git import advertisement, command, gitmodules, prospects, remote, repository, submodule_url
 from herald_git.advertisement import Advertisement, Default
 from herald_git.arguments import checked_hash
 from herald_git.remote import Remote
@@ -64,15 +64,26 @@ def _update(own: Repository, origin: Remote, accepted: tuple[str, ...]) -> tuple
     seen = advertisement.ask(own, origin)
     default = seen.default()
     before = own.remembered()
+    _note_submodules(own, origin, before)
     if before == seen.raw:
         return seen, default
     own.prepare(default.head)  # only the remote tells the format of its objects
     _fetch_branches(own, origin, accepted, first=not before)
     head = _tracked_head(own, default.branch)
+    if not submodule_url.is_noted(own.project, origin.url):
+        submodule_url.note(own.project, origin.url, gitmodules.read(own, head).addresses)
     if head == default.head:
         own.remember(seen.raw)
     journal.info(f"fetched {default.branch} at {head[:12]}", project=own.project)
     return seen, Default(default.branch, head)
+
+
+def _note_submodules(own: Repository, origin: Remote, before: bytes) -> None:
+    """Of a remote that a version before has fetched: what its default branch named then, not what has come since."""
+    if not before.startswith(origin.url.encode() + b"\n") or submodule_url.is_noted(own.project, origin.url):
+        return
+    head = advertisement.parse(before).default().head
+    submodule_url.note(own.project, origin.url, gitmodules.read(own, head).addresses)
 
 
 def _fetch_branches(own: Repository, origin: Remote, accepted: tuple[str, ...], *, first: bool) -> None:

@@ -47,7 +47,8 @@ _SETTINGS = (
 _IDLE_WORDS = re.compile(r"Uploading LFS|Downloading |Errors logged to|Use `git lfs logs|hint:|^$")
 _PASSING = re.compile(
     r"connection re(set|fused)|EOF|[Tt]imeout|no such host|no route to host|Fatal error|Server error|status 5\d\d|"
-    r"network is unreachable|broken pipe|request canceled"
+    r"network is unreachable|broken pipe|request canceled|use of closed network connection|server closed|"
+    r'(?:Put|Get|Post) "[^"]*": (?!.*(?:x509|tls): )'  # what git-lfs met on the way, whatever it is called
 )
 _ABSENT = re.compile(r"\[4(?:04|10)\] |(?<!batch response: )Repository or object not found")
 """How a server that was reached says that it does not have one file."""

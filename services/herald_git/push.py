@@ -10,7 +10,7 @@ from typing import Any
 
 from herald import git_words, journal, names, snapshot
 from herald.bus.oneshot import Call, Method
-from herald.errors import Failed, HeraldError, Invalid
+from herald.errors import Failed, HeraldError, Invalid, Unavailable
 from herald_git import advertisement, command, prospects, remote, repository, submodule_push
 from herald_git.arguments import checked_branch, checked_hash
 from herald_git.remote import Remote
@@ -70,17 +70,20 @@ def _push(own: Repository, target: Remote, branch: str, head: str, expected: str
     if branch == seen.symbolic:
         raise Invalid(f"{branch} is the remote's default branch, which Herald never pushes to")
     now = seen.branches.get(branch, "")
-    refused = ""
-    if now == expected and now != head:
-        refused = _push_with_lease(own, target, ref, head, expected)
+    refused = lease = ""
+    if now in (expected, "") and now != head:  # absent: a forge deletes what it merged
+        lease = now
+        refused = _push_with_lease(own, target, ref, head, lease)
         if not refused:
             return _result("pushed", "")
         # What the remote has now tells its no from a race with somebody else's push, or with an earlier one of ours.
         now = advertisement.ask(own, target, ref).branches.get(branch, "")
     if now == head:
         return _result("pushed", "")
-    if now != expected:
-        return _result("moved", f"{branch} is at {now[:12] or 'nothing'}, not at {expected[:12] or 'nothing'}")
+    if now not in (expected, ""):
+        return _result("moved", f"{branch} is at {now[:12]}, not at {expected[:12] or 'nothing'}", now)
+    if now != lease:
+        raise Unavailable(f"{branch} changed at the remote during the push")
     return _result("refused", refused)
 
 
@@ -142,5 +145,5 @@ def _hook_words(words: str) -> str:
     return "\n".join(line for line in lines if line)[:_LONGEST_REASON]
 
 
-def _result(outcome: str, reason: str) -> dict[str, Any]:
-    return {"outcome": outcome, "reason": reason}
+def _result(outcome: str, reason: str, found: str = "") -> dict[str, Any]:
+    return {"outcome": outcome, "reason": reason, "found": found}

@@ -15,7 +15,7 @@ from herald import fsck, snapshot
 from herald.bus.oneshot import Call, Descriptor, Method
 from herald.errors import Conflict, Invalid
 from herald.snapshot import Project
-from herald_git import advertisement, command, fetch, remote, repository, submodule_url
+from herald_git import advertisement, command, fetch, gitmodules, remote, repository, submodule_url
 from herald_git.arguments import checked_hash
 from herald_git.remote import Remote
 from herald_git.repository import Repository, RepositoryError
@@ -25,8 +25,6 @@ _GITLINK = b"160000"
 _SECONDS = 60.0
 _DEEPEST = 5
 _MOST_HAVE = 10_000
-_LARGEST = 1 << 20
-"""Bytes of a `.gitmodules`."""
 
 
 class Named(NamedTuple):
@@ -38,10 +36,12 @@ class Named(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """Where a submodule comes from. `names` are those of `.gitmodules`, from the outermost one on."""
+    """Where a submodule comes from. `names` are those of `.gitmodules`, from the outermost one on; `commit` is the one
+    that the default branch has, empty when it does not have the submodule yet."""
 
     address: Address
     names: tuple[str, ...]
+    commit: str
 
 
 def fetch_submodule(call: Call) -> None:
@@ -77,38 +77,36 @@ def origin_of(project: Project, path: list[str]) -> Origin:
     around, names = remote.of_project(project).url, []
     accepted = dict(project.submodules_urls)
     with repository.locked(project.name) as own:
-        one, urls = _or_accepted(lambda: _named(own, _default_head(own), path[0]), path[:1], accepted)
+        one = _or_accepted(lambda: _named(own, _default_head(own), path[0]), path[:1], accepted)
     for depth in range(1, len(path) + 1):
-        address = submodule_url.judged(project.name, "/".join(path[:depth]), one.url, around, accepted, urls)
+        address = submodule_url.judged(project.name, "/".join(path[:depth]), one.url, around, accepted)
         names.append(one.name)
         if depth < len(path):
             around = address.url
             look = functools.partial(_inner, project, address, one.commit, path[depth])
-            one, urls = _or_accepted(look, path[: depth + 1], accepted)
-    return Origin(address, tuple(names))
+            one = _or_accepted(look, path[: depth + 1], accepted)
+    return Origin(address, tuple(names), one.commit)
 
 
-def _or_accepted(
-    look: Callable[[], tuple[Named, list[str]]], path: list[str], accepted: dict[str, str]
-) -> tuple[Named, list[str]]:
+def _or_accepted(look: Callable[[], Named], path: list[str], accepted: dict[str, str]) -> Named:
     """One that the default branch does not have yet, or not any more, is where a person says. Raises Conflict."""
     try:
         return look()
     except Conflict:
         if "/".join(path) not in accepted:
             raise
-        return Named(path[-1], accepted["/".join(path)], ""), []
+        return Named(path[-1], accepted["/".join(path)], "")
 
 
-def _inner(project: Project, address: Address, commit: str, path: str) -> tuple[Named, list[str]]:
+def _inner(project: Project, address: Address, commit: str, path: str) -> Named:
     """A submodule of a submodule, by the commit of the one around it. Raises Conflict."""
     if not commit:
         raise Conflict(f"the remote's default branch has no submodule around {path}")
     with repository.locked(key_of(project.name, address.url)) as own:
 
-        def look() -> tuple[Named, list[str]]:
+        def look() -> Named:
             own.prepare(commit)
-            _demand(own, project, address, commit)
+            _demand(own, project, address, commit, commit)
             return _named(own, commit, path)
 
         return own.mended(look)
@@ -125,19 +123,28 @@ def _fetched(
     own: Repository, project: Project, origin: Origin, commit: str, have: list[str], pack: int
 ) -> dict[str, Any]:
     own.prepare(commit)
-    _demand(own, project, origin.address, commit)
+    _demand(own, project, origin.address, commit, origin.commit)
     size = 0 if commit in have else fetch.pack_of(own, commit, have, pack)
     return {"url": origin.address.url, "names": list(origin.names), "pack_bytes": size}
 
 
-def _demand(own: Repository, project: Project, address: Address, commit: str) -> None:
-    """Have the commit here, fetched if need be. Raises Conflict when the remote has it nowhere."""
-    if has(own, commit):
-        return
-    fetch_all(own, project, address)
-    if has(own, commit):
-        return
-    bring(own, project, address, commit)
+def _demand(own: Repository, project: Project, address: Address, commit: str, default: str) -> None:
+    """Have the commit here, fetched if need be. Raises Conflict when the remote has it nowhere.
+
+    At the first fetch it is noted what the commit of the default branch, `default`, names inside.
+    """
+    fetched_before = bool(own.remembered())
+    noted = not default or submodule_url.is_noted(project.name, address.url)
+    if not noted and fetched_before:  # by a version that did not note it: what came since is not the first
+        submodule_url.note(project.name, address.url, gitmodules.read(own, default).addresses)
+        noted = True
+    for wanted in (commit,) if noted else (default, commit):
+        if not has(own, wanted):
+            fetch_all(own, project, address)
+        if not has(own, wanted):
+            bring(own, project, address, wanted)
+    if not noted and has(own, default):
+        submodule_url.note(project.name, address.url, gitmodules.read(own, default).addresses)
     if not has(own, commit):
         raise Conflict(f"{address.url} does not have the commit {commit[:12]}")
 
@@ -174,40 +181,20 @@ def has(own: Repository, commit: str, environment: dict[str, str] | None = None)
     return own.git("cat-file", "-e", f"{commit}^{{commit}}", seconds=_SECONDS, environment=environment).code == 0
 
 
-def _named(own: Repository, commit: str, path: str) -> tuple[Named, list[str]]:
-    """What a commit says of one submodule, and the addresses of all. Raises Conflict."""
+def _named(own: Repository, commit: str, path: str) -> Named:
+    """What a commit says of one submodule. Raises Conflict."""
     listed = own.git("--literal-pathspecs", "ls-tree", "-z", commit, "--", path, seconds=_SECONDS)
     if listed.code:
         raise RepositoryError(listed.words)
     words = listed.out.split(b"\0")[0].partition(b"\t")[0].split(b" ")
     link = words[2].decode() if words[0] == _GITLINK else ""
-    paths, urls = _gitmodules(own, commit)
-    name = next((name for name, each in paths.items() if each == path), "")
-    if not link or not name or name not in urls:
+    file = gitmodules.read(own, commit)
+    name = next((name for name, each in file.paths.items() if each == path), "")
+    if not link or not name or name not in file.urls:
         raise Conflict(f"the remote's default branch has no submodule {path} with an address")
     if ".." in name.split("/") or name.startswith(("-", "/")) or not name.isprintable() or "" in name.split("/"):
         raise Conflict(f"its name {name[:80]!r} is not one that git may be given")
-    return Named(name, urls[name], link), list(urls.values())
-
-
-def _gitmodules(own: Repository, commit: str) -> tuple[dict[str, str], dict[str, str]]:
-    """Paths and addresses by name, read from a commit as data."""
-    blob = f"{commit}:.gitmodules"
-    size = own.git("cat-file", "-s", blob, seconds=_SECONDS)
-    if size.code or int(size.out) > _LARGEST:
-        return {}, {}
-    outcome = own.git("config", "--blob", blob, "--no-includes", "--null", "--list", seconds=_SECONDS)
-    if outcome.code:
-        return {}, {}
-    paths: dict[str, str] = {}
-    urls: dict[str, str] = {}
-    for entry in outcome.out.decode("utf-8", "surrogateescape").split("\0"):
-        key, _, value = entry.partition("\n")
-        section, _, rest = key.partition(".")
-        name, _, field = rest.rpartition(".")
-        if section == "submodule" and name:
-            {"path": paths, "url": urls}.get(field, {})[name] = value
-    return paths, urls
+    return Named(name, file.urls[name], link)
 
 
 def checked_path(value: list[Any]) -> list[str]:

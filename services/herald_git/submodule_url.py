@@ -6,7 +6,7 @@ that the agent must not see. So:
 1. an address that a person wrote into the project's file (`git.submodules.urls: {PATH: URL}`) is used as it is;
 2. one that begins with https:// and names no user is fetched without key, password or cookie: what is public;
 3. any other one is used only if it is at the host and below the owner of the repository that names it, and was named
-   there when Herald first looked; what was seen then is kept in PROJECT.submodules.json;
+   there when that repository was first fetched, whoever needed it then; this is kept in PROJECT.submodules.json;
 4. everything else is refused with the key that accepts it.
 """
 
@@ -26,6 +26,8 @@ _SCP = re.compile(r"(?P<host>(?:[A-Za-z0-9_][A-Za-z0-9._-]*@)?[A-Za-z0-9][A-Za-z
 _HTTPS = re.compile(r"https://(?:[^/@\s]*@)?(?P<host>[A-Za-z0-9][A-Za-z0-9.-]*(?::\d+)?)/(?P<path>[^\s@]+)")
 _LONGEST = 2000
 _MOST_KEPT = 1 << 20
+_ANY_OTHER = "*"
+"""Stands in for every repository that is not listed, once the list was damaged: nothing of theirs is taken over."""
 
 
 class Address(NamedTuple):
@@ -51,10 +53,10 @@ def resolved(url: str, around: str) -> str:
     return f"{base}{rest}" if base.endswith(":") else f"{base}/{rest}"
 
 
-def judged(project: str, path: str, url: str, around: str, accepted: dict[str, str], first: list[str]) -> Address:
+def judged(project: str, path: str, url: str, around: str, accepted: dict[str, str]) -> Address:
     """The address by which the submodule at `path` may be fetched. Raises Conflict with what accepts it.
 
-    `around` is the address of the repository that names it, `first` all that this repository names now.
+    `around` is the address of the repository that names it.
     """
     if path in accepted:
         return Address(accepted[path], _ANONYMOUS.fullmatch(accepted[path]) is not None)
@@ -63,11 +65,27 @@ def judged(project: str, path: str, url: str, around: str, accepted: dict[str, s
         raise Conflict(f"its address {whole[:80]!r} is not one that git may be given")
     if _ANONYMOUS.fullmatch(whole):
         return Address(whole, anonymous=True)
-    owner = _owner(whole)
-    if owner and owner == _owner(around) and whole in _kept(project, around, first):
+    owner, known = _owner(whole), _kept(project)
+    if owner and owner == _owner(around) and whole in known.get(around, []):
         return Address(whole, anonymous=False)
+    why = (
+        "" if around in known or _ANY_OTHER not in known else ", as the list of accepted ones was damaged and set aside"
+    )
     key = f"git.submodules.urls: {{{json.dumps(path)}: {json.dumps(whole)}}}"
-    raise Conflict(f"its address {whole} is not accepted; `{key}` in the file of {project} accepts it")
+    raise Conflict(f"its address {whole} is not accepted{why}; `{key}` in the file of {project} accepts it")
+
+
+def is_noted(project: str, around: str) -> bool:
+    """Whether it is known what a repository named when it was first fetched."""
+    known = _kept(project)
+    return around in known or _ANY_OTHER in known
+
+
+def note(project: str, around: str, first: list[str]) -> None:
+    """Keep what a repository names at its first fetch. It may be nothing: what comes later is then never the first."""
+    known = _kept(project)
+    known[around] = [each for url in first if (each := _or_none(url, around))]
+    _write(project, known)
 
 
 def _owner(url: str) -> tuple[str, str]:
@@ -82,25 +100,29 @@ def _owner(url: str) -> tuple[str, str]:
     return ("", "")
 
 
-def _kept(project: str, around: str, first: list[str]) -> list[str]:
-    """The addresses that a repository named when Herald first looked."""
-    path = os.path.join(names.state_folder(names.GIT), f"{project}.submodules.json")
+def _path(project: str) -> str:
+    return os.path.join(names.state_folder(names.GIT), f"{project}.submodules.json")
+
+
+def _kept(project: str) -> dict[str, list[str]]:
+    """The addresses that repositories named when they were first fetched."""
+    path = _path(project)
     try:
         known = json.loads(durable.read_limited(path, _MOST_KEPT))
         if not isinstance(known, dict):
             raise ValueError("it is no mapping")
     except FileNotFoundError:
-        known = {}
+        return {}
     except ValueError as error:
         aside = durable.set_aside(path)
         journal.error(f"{path} is damaged ({error}); it is now {aside}", project=project)
-        raise Conflict(
-            f"what was known of the submodules of {project} is damaged and set aside; accept them"
-        ) from error
-    if around not in known:
-        known[around] = [each for url in first if (each := _or_none(url, around))]
-        durable.write_atomic(path, json.dumps(known, indent=1, sort_keys=True).encode(), 0o600)
-    return [str(each) for each in known[around]]
+        known = {_ANY_OTHER: []}
+        _write(project, known)
+    return {str(around): [str(each) for each in urls] for around, urls in known.items()}
+
+
+def _write(project: str, known: dict[str, list[str]]) -> None:
+    durable.write_atomic(_path(project), json.dumps(known, indent=1, sort_keys=True).encode(), 0o600)
 
 
 def _or_none(url: str, around: str) -> str:

@@ -4,6 +4,7 @@ import re
 
 from herald.errors import Failed
 from herald.snapshot import Project
+from herald_worker import submodule_addresses
 from herald_worker.commit_summary import plain
 from herald_worker.largefiles import LargeFiles
 from herald_worker.mirror import Mirror
@@ -39,7 +40,7 @@ async def word(mirror: Mirror, project: Project, run: str, task: Due | None, end
         f"{changed}, branch {end.branch} at {end.head[:12]}",
         *_where(project),
         *subjects,
-        *(f"⚠️ {flag}" for flag in summary.flags),
+        *(f"⚠️ {flag}" for flag in (*summary.flags, await submodule_addresses.changed(project.name, end.head)) if flag),
     ]
     lines.extend(large_files.lines())
     if task is not None:

@@ -45,7 +45,6 @@ class Step(NamedTuple):
     answers: str
     commits: int
     summary: str
-    expected: str
     workspace: str
     base: str
     run: str
@@ -89,11 +88,15 @@ class Carrier:
         if not await self._database.write(lambda connection: _begin_push(connection, step)):
             return  # withdrawn in the last moment
         self._runner.committed()
+        url = project.push_url or project.remote
+        expected = await self._database.read(lambda connection: proposals.expected(connection, step.id, url))
+        found = ""
         try:
-            git = self._git[await patience(project.name, step.head)]
-            result = await self._large_files.push(project, step.head) or await git.Push(
-                project=project.name, branch=step.branch, head=step.head, expected=step.expected
-            )
+            result = await self._large_files.push(project, step.head)
+            if result is None:
+                git = self._git[await patience(project.name, step.head)]
+                pushed = await git.Push(project=project.name, branch=step.branch, head=step.head, expected=expected)
+                result, found = PushResult(outcome=pushed["outcome"], reason=pushed["reason"]), pushed["found"]
         except Busy as error:  # another act is under way there, maybe this very push of before
             await self._again(step, error.message, counts=False)
             return
@@ -108,7 +111,7 @@ class Carrier:
             await self._forget(step)
             await self._finish(step, "pushed", "")
         elif result["outcome"] == "moved":
-            await self._finish(step, "void", result["reason"])
+            await self._finish(step, "void", result["reason"], found=found)
         else:
             await self._finish(step, "refused", result["reason"])
 
@@ -148,13 +151,15 @@ class Carrier:
             await mirror.tidy()
         await submodule_cards.forget(step.project, step.run)
 
-    async def _finish(self, step: Step, state: str, reason: str, actions: tuple[str, ...] = ()) -> None:
+    async def _finish(
+        self, step: Step, state: str, reason: str, actions: tuple[str, ...] = (), *, found: str = ""
+    ) -> None:
         texts = {
             "pushed": f"Pushed — {step.branch} at {step.head[:12]}. {step.summary}",
             "discarded": f"Discarded — {step.branch} at {step.head[:12]}. {step.summary}"
             + (f" {reason}" if reason else ""),
             "void": f"Not pushed — the vote on {step.branch} is void: {reason}. "
-            "Look at the remote's branch; `!push` proposes what is there now.",
+            "Look at the remote's branch; `!push` proposes this again, then in the place of what is there.",
             "refused": f"Not pushed — {step.branch}: {reason}. `!push` proposes it again when that is mended.",
         }
 
@@ -166,9 +171,11 @@ class Carrier:
             if row["ended_at"] is not None:
                 return
             if state == "pushed":
-                proposals.record_push(connection, row)
+                proposals.record_push(connection, row, project.push_url or project.remote if project else "")
                 if deploys:
                     deployments.add_after_push(connection, row)
+            if found:
+                connection.execute("UPDATE proposals SET found = ? WHERE id = ?", (found, step.id))
             proposals.move(
                 connection,
                 step.id,
@@ -237,7 +244,6 @@ def _next(connection: sqlite3.Connection) -> Step | None:
         answers=row["answers"],
         commits=row["commits"],
         summary=row["summary"],
-        expected=proposals.last_pushed(connection, row["project"], row["branch"]),
         workspace=row["workspace"],
         base=row["base"],
         run=row["run"],

@@ -68,9 +68,13 @@ def create(connection: sqlite3.Connection, new: NewProposal, ends: str = "") -> 
         move(connection, row["id"], "superseded", "a newer card continues this branch", edit=text)
     expires = clock.text(time.time() + _LIFETIME)
     state: ProposalState = "open" if new.needs_vote else "approved"
+    expected = _taken_place_of(connection, new)
+    if expected:
+        somebody = f"⚠️ At the remote {new.branch} is at {expected[:12]}, which is not Herald's; this takes its place"
+        new = new._replace(card=f"{somebody}\n{new.card}")
     cursor = connection.execute(
         "INSERT INTO proposals (project, workspace, task, run, branch, base, head, commits, summary, card, state,"
-        " answers, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " answers, created_at, expires_at, expected) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             new.project,
             new.workspace or new.project,
@@ -86,6 +90,7 @@ def create(connection: sqlite3.Connection, new: NewProposal, ends: str = "") -> 
             "" if new.needs_vote else new.answers,
             clock.now(),
             expires,
+            expected,
         ),
     )
     number = cursor.lastrowid
@@ -115,6 +120,17 @@ def create(connection: sqlite3.Connection, new: NewProposal, ends: str = "") -> 
             votable=new.needs_vote,
         ),
     )
+
+
+def _taken_place_of(connection: sqlite3.Connection, new: NewProposal) -> str:
+    """What somebody else made of the remote's branch, if the last vote on it was void for that; else empty."""
+    row = connection.execute(
+        "SELECT state, found, expected FROM proposals WHERE project = ? AND branch = ? ORDER BY id DESC LIMIT 1",
+        (new.project, new.branch),
+    ).fetchone()
+    if row is None or row["state"] == "pushed":
+        return ""
+    return str(row["found"] or row["expected"])
 
 
 def _call(new: NewProposal) -> str:
@@ -298,18 +314,25 @@ def proposed(connection: sqlite3.Connection, project: str, branch: str, head: st
     )
 
 
-def last_pushed(connection: sqlite3.Connection, project: str, branch: str) -> str:
-    """What Herald pushed last to a branch; empty: nothing, so the branch must be absent."""
-    row = connection.execute("SELECT head FROM pushed WHERE project = ? AND branch = ?", (project, branch)).fetchone()
-    return "" if row is None else str(row["head"])
+def expected(connection: sqlite3.Connection, proposal: int, url: str) -> str:
+    """Where the remote's branch may be when this is pushed to this URL: where its card says, or what Herald pushed
+    last, there or else anywhere (the same place may have got another URL). Empty: the branch must be absent."""
+    row = row_of(connection, str(proposal))
+    if row["expected"]:
+        return str(row["expected"])
+    last = connection.execute(
+        "SELECT head FROM pushed WHERE project = ? AND branch = ? ORDER BY url = ? DESC, at DESC LIMIT 1",
+        (row["project"], row["branch"], url),
+    ).fetchone()
+    return "" if last is None else str(last["head"])
 
 
-def record_push(connection: sqlite3.Connection, row: sqlite3.Row) -> None:
-    """Remember what the remote's branch is now."""
+def record_push(connection: sqlite3.Connection, row: sqlite3.Row, url: str) -> None:
+    """Remember what the remote's branch is now, and where."""
     connection.execute(
-        "INSERT INTO pushed (project, branch, head, at) VALUES (?, ?, ?, ?)"
-        " ON CONFLICT (project, branch) DO UPDATE SET head = excluded.head, at = excluded.at",
-        (row["project"], row["branch"], row["head"], clock.now()),
+        "INSERT INTO pushed (project, branch, url, head, at) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT (project, branch, url) DO UPDATE SET head = excluded.head, at = excluded.at",
+        (row["project"], row["branch"], url, row["head"], clock.now()),
     )
 
 

@@ -18,11 +18,11 @@ from herald import clock, events, journal, names
 from herald.bus import client
 from herald.database import Database
 from herald.durable import with_no_trace
-from herald.errors import Busy, Conflict, Failed
+from herald.errors import Busy, Conflict, Failed, Invalid
 from herald.interfaces.agent import Agent
 from herald.interfaces.worker import Author, KeptBranch, Stashed, Surveyed, UnpushedBranch, WorkspaceReset
 from herald.snapshot import Project
-from herald_worker import kept, proposals, workspaces
+from herald_worker import kept, proposals, unkept, workspaces
 from herald_worker.kept import Unpushed
 from herald_worker.mirror import Mirror
 from herald_worker.preparing import Preparer
@@ -39,6 +39,10 @@ class _Held(NamedTuple):
     branches: list[Unpushed]
     pack: str
     have: list[str]
+    submodules: list[str]
+    """what is in submodules alone, in sentences"""
+    large_files: bool
+    """whether the workspace has any"""
 
 
 class Resetter:
@@ -53,13 +57,17 @@ class Resetter:
         """How much there is, and what nobody else has. Raises Busy, Unavailable."""
         made, problem = None, ""
         branches: list[UnpushedBranch] = []
+        lost: list[str] = []
         async with self._preparer.held(project.name):
             await self._demand_idle(project)
             try:
                 async with self._held(project) as held:
                     branches = [await self._shown(project, each) for each in held.branches]
+                lost = held.submodules
+                if held.large_files:
+                    lost = lost + await unkept.large_files(project, [(each.name, each.head) for each in held.branches])
                 made = await self._agent.Survey(project=project.name, workspace=project.name)
-            except (Conflict, Failed) as error:
+            except (Conflict, Failed, Invalid) as error:
                 problem = error.message
         return Surveyed(
             project=project.name,
@@ -71,6 +79,7 @@ class Resetter:
             uncommitted=made["uncommitted"] if made else 0,
             branches=branches,
             problem=problem,
+            unkept=lost,
         )
 
     async def reset(self, key: str, project: Project, author: Author) -> WorkspaceReset:
@@ -107,7 +116,7 @@ class Resetter:
 
     async def _reset(self, project: Project) -> WorkspaceReset:
         answer = WorkspaceReset(project=project.name, kept=[], set_aside="", notes=[])
-        unreadable = ""
+        keep = False
         try:
             async with self._held(project) as held:
                 for each in await kept.keep(
@@ -118,12 +127,21 @@ class Resetter:
                     )
                     if each.bundle:
                         answer["notes"].append(f"{each.branch} is not in the mirror but in a file: {each.reason}")
-        except (Conflict, Failed) as error:
-            unreadable = error.message
-            answer["notes"].append(f"its branches could not be read: {unreadable}")
-        done = await self._agent.Reset(project=project.name, workspace=project.name, keep=bool(unreadable))
+            lost = held.submodules + (await self._large_files(project, answer["kept"]) if held.large_files else [])
+            answer["notes"] += lost
+            keep = bool(lost)
+        except (Conflict, Failed, Invalid) as error:
+            keep = True
+            answer["notes"].append(f"its branches could not be read: {error.message}")
+        done = await self._agent.Reset(project=project.name, workspace=project.name, keep=keep)
         answer["set_aside"] = done["set_aside"]
         return answer
+
+    async def _large_files(self, project: Project, branches: list[KeptBranch]) -> list[str]:
+        said = await unkept.large_files(project, [(each["branch"], each["head"]) for each in branches if each["ref"]])
+        return said + [
+            f"{each['branch']} may name large files that are in the workspace." for each in branches if each["file"]
+        ]
 
     @contextlib.asynccontextmanager
     async def _held(self, project: Project) -> AsyncIterator[_Held]:
@@ -137,13 +155,18 @@ class Resetter:
             fd = os.open(pack, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             try:
                 prepared = await self._agent.Prepare(
-                    project=project.name, workspace=project.name, have=have, pack=FileDescriptor(fd)
+                    project=project.name,
+                    workspace=project.name,
+                    have=have,
+                    pack=FileDescriptor(fd),
+                    every=project.workspace != "path",  # a person's branches stay, and are nobody else's concern
                 )
             finally:
                 os.close(fd)
             pushed = await self._database.read(lambda connection: _pushed(connection, project.name))
             found = await kept.unpushed(mirror, pack, prepared["branches"], pushed)
-            yield _Held(found, pack, have)
+            inside = await unkept.in_submodules(project, prepared["submodules"])
+            yield _Held(found, pack, have, inside, prepared["large_files"])
         finally:
             with_no_trace(pack)
 
@@ -170,7 +193,7 @@ def _take(connection: sqlite3.Connection, name: str) -> None:
 
 
 def _pushed(connection: sqlite3.Connection, project: str) -> dict[str, str]:
-    rows = connection.execute("SELECT branch, head FROM pushed WHERE project = ?", (project,))
+    rows = connection.execute("SELECT branch, head FROM pushed WHERE project = ? ORDER BY at", (project,))
     return {row["branch"]: row["head"] for row in rows}
 
 

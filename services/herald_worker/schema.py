@@ -223,4 +223,22 @@ CREATE TABLE resets (
 );
 ALTER TABLE outbox ADD COLUMN actions TEXT NOT NULL DEFAULT '';
 """,
+    # What was pushed is known by where it was pushed to; empty for what was pushed before. A void vote says where the
+    # remote's branch was `found`; the next card of the branch says that it takes the place of that, and `expected` it.
+    """
+ALTER TABLE pushed RENAME TO pushed_before;
+CREATE TABLE pushed (
+  project TEXT NOT NULL,
+  branch TEXT NOT NULL,
+  url TEXT NOT NULL,
+  head TEXT NOT NULL,
+  at TEXT NOT NULL,
+  PRIMARY KEY (project, branch, url)
+);
+INSERT INTO pushed SELECT project, branch, '', head, at FROM pushed_before;
+DROP TABLE pushed_before;
+CREATE INDEX pushed_last ON pushed (project, at);
+ALTER TABLE proposals ADD COLUMN found TEXT NOT NULL DEFAULT '';
+ALTER TABLE proposals ADD COLUMN expected TEXT NOT NULL DEFAULT '';
+""",
 )

@@ -26,6 +26,7 @@ def survey_lines(found: Answer) -> list[str]:
     lines += ["Not pushed:"] if branches else ["All commits of the agent are pushed."] if not found["problem"] else []
     lines += [f"• {_branch(each)}" for each in branches[:_MOST_BRANCHES]]
     lines += [f"• … and {len(branches) - _MOST_BRANCHES} more"] if len(branches) > _MOST_BRANCHES else []
+    lines += found["unkept"]
     return [*lines, _effect(found)]
 
 
@@ -61,8 +62,8 @@ def own_line(project: str, path: str, *, changed: bool) -> str:
 
 
 def _effect(found: Answer) -> str:
-    if found["problem"] and not found["folder"]:
-        return "A reset sets the workspace aside and makes a new one."
+    if (found["problem"] or found["unkept"]) and not found["folder"]:
+        return "A reset sets the workspace aside, where nothing of it is lost, and makes a new one."
     if found["folder"]:
         return (
             "A reset runs `git reset --hard` and `git clean -ffdx` there: uncommitted changes, untracked and ignored"

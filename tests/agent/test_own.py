@@ -382,6 +382,10 @@ def kill_orphans() -> None:
     import psutil
 
     for process in psutil.Process().children(recursive=True):
-        if process.status() == psutil.STATUS_ZOMBIE or "sleep" in " ".join(process.cmdline()):
+        try:
+            ended = process.status() == psutil.STATUS_ZOMBIE or "sleep" in " ".join(process.cmdline())
+        except psutil.NoSuchProcess:  # it ended meanwhile
+            ended = True
+        if ended:
             process.kill()
             process.wait(60)

@@ -376,3 +376,15 @@ def test_a_folder_whose_files_are_elsewhere_is_refused_with_where_they_are(place
     end = place.run("say hi").end
     assert end["outcome"] == "workspace"
     assert f"the files of {place.clone} are in {place.folder}/other" in end["message"]
+
+
+def test_files_that_the_project_names_are_copied_again_when_they_are_gone(place: Place) -> None:
+    with_base(place, {".gitignore": b".env\n"})
+    (place.clone / ".env").write_text("KEY=1\n")
+    place.configure(workspace_files=(".env",))
+    place.run("shell git clean -qfdx")
+    assert said(place.run("shell cat .env; rm .env; mkdir .env").text) == "KEY=1\n"
+    assert said(place.run("shell cat .env; rm -rf ../pounce").text) == "KEY=1\n"
+    assert said(place.run("shell cat .env").text) == "KEY=1\n"
+    shutil.rmtree(place.workspace)
+    assert said(place.run("shell cat .env").text) == "KEY=1\n"

@@ -1,5 +1,6 @@
 """An own workspace begins with what agents did in the project's folder, and in worktrees of the version before."""
 
+import shutil
 from pathlib import Path
 
 from tests.agent.place import Place, git
@@ -78,3 +79,82 @@ def test_a_clone_that_cannot_be_read_stops_nothing(place: Place) -> None:
         input=f"{place.base}\n".encode(), capture_output=True, check=True,
     ).stdout  # fmt: skip
     assert place.run("create a.txt: a", base_pack=pack).end["outcome"] == "ok"
+
+
+def told(place: Place) -> str:
+    """What the next run says about work that was kept; it is said once."""
+    message = str(place.run("say hi").end["message"])
+    assert place.run("say hi").end["message"] == ""
+    return message
+
+
+def kept_worktree(place: Place, message: str) -> Path:
+    (kept,) = (place.state / "agent/kept/pounce").glob("*/*")
+    assert f"Work of an agent from before an upgrade is kept in {kept}" in message
+    return kept
+
+
+def test_a_worktree_with_a_damaged_index_is_kept_and_told(place: Place) -> None:
+    folder = worktree_of_before(place, "agent/pounce-1")
+    (folder / "left.txt").write_text("left\n")
+    (place.clone / ".git/worktrees" / folder.name / "index").write_bytes(b"\0" * 200)
+    place.call("Update", base=place.base, have=[], default_branch="main", default_head=place.base)
+    kept = kept_worktree(place, told(place))
+    assert (kept / "left.txt").read_text() == "left\n"
+    assert not folder.exists()
+    assert "agent/pounce-1" in place.branches()
+
+
+def test_commits_of_a_detached_worktree_get_a_branch(place: Place) -> None:
+    folder = worktree_of_before(place, "agent/pounce-1")
+    git(folder, "checkout", "--quiet", "--detach")
+    (folder / "left.txt").write_text("left\n")
+    assert place.run("say hi").end["message"] == ""
+    (branch,) = [each for each in place.branches() if each.startswith("agent/pounce-left-")]
+    assert place.show(branch, "left.txt") == "left"
+    assert not folder.exists()
+
+
+def test_a_repository_in_a_worktree_is_kept_with_it(place: Place) -> None:
+    folder = worktree_of_before(place, "agent/pounce-1")
+    git(folder, "init", "--quiet", "inner")
+    git(folder / "inner", "commit", "--quiet", "--allow-empty", "-m", "Inner")
+    kept = kept_worktree(place, told(place))
+    assert git(kept / "inner", "log", "--format=%s") == "Inner"
+    assert git(kept, "status", "--porcelain") == ""
+
+
+def test_a_folder_that_git_does_not_know_is_kept_and_told(place: Place) -> None:
+    folder = place.state / "agent/worktrees/pounce/agent+pounce-1"
+    folder.mkdir(parents=True)
+    (folder / "left.txt").write_text("left\n")
+    assert (kept_worktree(place, told(place)) / "left.txt").read_text() == "left\n"
+
+
+def test_a_worktree_that_takes_too_long_is_kept_and_does_not_hold_up_the_next_act(place: Place) -> None:
+    folder = worktree_of_before(place, "agent/pounce-1")
+    (folder / "left.txt").write_text("left\n")
+    programs = place.folder / "programs"
+    programs.mkdir()
+    real = shutil.which("git")
+    slow = f'#!/bin/sh\ncase "$*" in *"add --all"*) sleep 60;; esac\nexec {real} "$@"\n'
+    (programs / "git").write_text(slow)
+    (programs / "git").chmod(0o755)
+    limit = place.folder / "limit"
+    limit.mkdir()
+    (limit / "sitecustomize.py").write_text("import herald_agent.takeover as it\nit._LONG = 1.0\n")
+    place.environment["PATH"] = f"{programs}:{place.environment['PATH']}"
+    place.environment["PYTHONPATH"] = f"{limit}:{place.environment['PYTHONPATH']}"
+    message = told(place)
+    assert "git add in" in message
+    assert (kept_worktree(place, message) / "left.txt").read_text() == "left\n"
+
+
+def test_a_branch_that_was_voted_down_does_not_come_back_from_the_clone_after_a_reset(place: Place) -> None:
+    files = place.run("create hello.txt: hi")
+    branch = files.end["branch"]
+    git(place.clone, "fetch", "--quiet", str(place.workspace), f"{branch}:{branch}")
+    assert place.call("Discard", branch=branch, head=files.end["head"], base=place.base)["parameters"]["removed"]
+    assert place.call("Reset", keep=False)["parameters"]["reset"]
+    place.run("say hi")
+    assert place.branches() == []

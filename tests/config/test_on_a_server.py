@@ -194,3 +194,15 @@ def test_only_approvers_among_people_change_what_holds_for_a_project(
     assert ask("SetProject", "demo", "enabled", "false") == change
     assert ask("AddProject", "new", "path", '"/srv/herald/repos/new"') == add
     assert (server.etc / "projects" / "new.yaml").exists() == (add == "True")
+
+
+def test_a_clone_that_the_unit_does_not_see_makes_a_project_that_cannot_be_pushed(server: Server) -> None:
+    folder = server.repos / "demo"
+    server.project(server.clone())
+    with (folder / ".git" / "config").open("a") as file:
+        file.write('[remote "origin"]\n\tpushurl = DISABLED\n')
+    folder.chmod(0o700)
+
+    told = server.notices(CONFIG)
+
+    assert any("could not be read, so where it pushes to is not known; set git.push_url in" in each for each in told)

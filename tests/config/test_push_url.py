@@ -25,7 +25,11 @@ def ledger_of(herald: Installation) -> Path:
 
 def of_version_before(herald: Installation, remotes: dict[str, list[str]]) -> None:
     """A ledger in the form in which it was before there were push URLs."""
-    body: dict[str, Any] = {"generation": herald.snapshot().generation, "remotes": remotes}
+    write_ledger(herald, {"remotes": remotes})
+
+
+def write_ledger(herald: Installation, content: dict[str, Any]) -> None:
+    body: dict[str, Any] = {"generation": herald.snapshot().generation, **content}
     text = json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
     ledger_of(herald).write_bytes(b'{"crc32":%d,"body":%s}\n' % (zlib.crc32(text), text))
 
@@ -198,6 +202,67 @@ def test_a_clone_that_comes_after_its_project_does_not_say_where_pushes_go(heral
 
     assert "now pushes to git@evil:x, which is not followed" in notice
     assert demo(herald).push_url == ""
+
+
+@pytest.fixture
+def unreadable(herald: Installation) -> Path:
+    """A clone that says where nothing may be pushed, and that herald-config cannot read."""
+    path = herald.clone("demo")
+    set_url(path, "DISABLED", push=True)
+    (path / ".git").rename(path / "git")
+    (path / ".git").symlink_to("git")
+    return path
+
+
+UNREAD = "could not be read, so where it pushes to is not known; set git.push_url in"
+
+
+def test_a_clone_that_cannot_be_read_makes_a_project_that_cannot_be_pushed_until_somebody_says_where_to(
+    herald: Installation, unreadable: Path
+) -> None:
+    key = "git@example.org:key.git"
+    herald.project("demo", f"git: {{remote: '{key}'}}\n", unreadable)
+    notices = herald.reload()["notices"]
+
+    assert UNREAD in demo(herald).push_problem
+    assert any(f"git.push_url: nothing can be pushed: the clone {unreadable} {UNREAD}" in each for each in notices)
+    herald.project("demo", f"git: {{remote: '{key}', push_url: '{key}'}}\n", unreadable)
+    herald.reload()
+    assert (demo(herald).push_url, demo(herald).push_problem) == ("", "")
+    herald.project("demo", f"git: {{remote: '{key}'}}\n", unreadable)
+    herald.reload()
+    assert UNREAD in demo(herald).push_problem
+    (unreadable / ".git").unlink()
+    (unreadable / "git").rename(unreadable / ".git")
+    herald.reload()
+    assert "has the push URL DISABLED" in demo(herald).push_problem
+
+
+@pytest.mark.parametrize("form", ["remotes", "clones"])
+def test_of_a_clone_that_no_version_could_read_nothing_is_taken_for_said(
+    herald: Installation, unreadable: Path, form: str
+) -> None:
+    herald.project("demo", "git: {remote: 'git@example.org:key.git'}\n", unreadable)
+    herald.reload()
+    if form == "remotes":
+        of_version_before(herald, {})
+    else:
+        write_ledger(herald, {"clones": {str(unreadable): ["demo", "", "", ""]}})
+
+    herald.reload()
+
+    assert UNREAD in demo(herald).push_problem
+
+
+def test_a_clone_that_was_read_once_may_be_out_of_sight_later(herald: Installation) -> None:
+    path = herald.clone("demo")
+    herald.project("demo", path=path)
+    herald.reload()
+    (path / ".git").rename(path / "git")
+    (path / ".git").symlink_to("git")
+    herald.reload()
+
+    assert (demo(herald).remote, demo(herald).push_problem) == ("git@example.org:o/r.git", "")
 
 
 def test_what_is_first_seen_is_kept_though_nothing_changes_in_the_snapshot(herald: Installation) -> None:

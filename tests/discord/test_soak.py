@@ -107,7 +107,7 @@ class Soak:
             lambda: (
                 self.taken() >= len(wanted) and {each["key"] for each in self.herald.calls("Enqueue")} >= self.keys()
             ),
-            120,
+            300,  # beside a busy neighbour
         )
         self.herald.connected(60)
         self.herald.delivered(120)

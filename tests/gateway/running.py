@@ -72,6 +72,7 @@ SURVEYED = {
     "uncommitted": 0,
     "branches": [{"branch": "agent/demo-1", "head": "1" * 40, "commits": 2, "proposal": "3"}],
     "problem": "",
+    "unkept": [],
 }
 RESET = {
     "project": "demo",

@@ -91,6 +91,7 @@ def test_a_refused_token_is_tried_again_when_another_one_is_there(herald: Herald
     launch(herald)
     discord.wait(lambda: herald.connection().startswith("refused"))
     since = len(discord.requests("GET", "/users/@me"))
+    discord.wait(lambda: notices(herald))
     (told,) = notices(herald)
     assert _PORTAL in told
     assert _PORTAL in herald.status()["duty"]

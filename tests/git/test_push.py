@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from herald.errors import Conflict, Failed, Invalid
+from herald.errors import Conflict, Failed, Invalid, Unavailable
 from tests.git import unit
 from tests.git.conftest import Workbench
 from tests.support import repositories
@@ -24,9 +24,9 @@ def until(path: Path, instance: unit.Unit) -> None:
         time.sleep(0.01)
 
 
-def start_push(bench: Workbench, head: str) -> unit.Unit:
+def start_push(bench: Workbench, head: str, expected: str = "") -> unit.Unit:
     instance = unit.Unit(bench.state)
-    parameters = {"project": "sample", "branch": "agent/sample-1", "head": head, "expected": ""}
+    parameters = {"project": "sample", "branch": "agent/sample-1", "head": head, "expected": expected}
     instance.send("Push", parameters)
     return instance
 
@@ -81,13 +81,37 @@ def test_a_branch_moved_by_somebody_else_is_left_alone(bench: Workbench, known: 
     assert bench.remote.heads()["agent/sample-1"] == theirs
 
 
-def test_a_branch_that_somebody_made_or_deleted_is_moved(bench: Workbench) -> None:
+def test_a_branch_that_somebody_made_is_moved_and_it_is_told_where_it_is(bench: Workbench) -> None:
     head = bench.commit()
     git(bench.remote.path, "branch", "agent/sample-1", "main")
-    assert bench.push(head)[0] == "moved"
+    answer = unit.push(bench.state, "agent/sample-1", head, "")
+    assert (answer["outcome"], answer["found"]) == ("moved", bench.base)
+    assert bench.remote.heads()["agent/sample-1"] == bench.base
+
+
+def test_a_branch_that_the_remote_has_no_more_is_made_again(bench: Workbench) -> None:
+    first = bench.commit("one")
+    bench.push(first)
+    git(bench.remote.path, "update-ref", "refs/heads/main", first)
     git(bench.remote.path, "branch", "-D", "agent/sample-1")
-    assert bench.push(head, bench.base)[0] == "moved"
-    assert "agent/sample-1" not in bench.remote.heads()
+    second = bench.commit("two")
+    assert bench.push(second, first) == ("pushed", "")
+    assert bench.remote.heads()["agent/sample-1"] == second
+
+
+def test_a_branch_that_goes_while_the_push_is_under_way_is_pushed_at_the_next_try(bench: Workbench) -> None:
+    first = bench.commit("one")
+    bench.push(first)
+    second = bench.commit("two")
+    reached, go = bench.remote.hold("pre-receive")
+    with start_push(bench, second, first) as instance:
+        until(reached, instance)
+        git(bench.remote.path, "branch", "-D", "agent/sample-1")
+        go.touch()
+        with pytest.raises(Unavailable, match="changed at the remote during the push"):
+            instance.answer()
+    bench.remote.accept()
+    assert bench.push(second, first) == ("pushed", "")
 
 
 def test_a_branch_that_moves_while_the_push_is_under_way_is_moved(bench: Workbench) -> None:

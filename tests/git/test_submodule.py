@@ -62,6 +62,11 @@ def accept(bench: Workbench, **urls: str) -> None:
     repositories.write_snapshot(bench.state, project._replace(submodules_urls=tuple(urls.items())))
 
 
+def known_addresses(bench: Workbench) -> dict[str, list[str]]:
+    kept: dict[str, list[str]] = json.loads((bench.state / "git/sample.submodules.json").read_text())
+    return kept
+
+
 def test_a_submodule_beside_the_project_is_fetched_by_its_relative_address(bench: Workbench) -> None:
     beside = library(bench.folder)
     commit = name_submodule(bench, "../library.git", commit=beside.heads()["main"], name="the lib")
@@ -124,6 +129,63 @@ def test_an_address_that_came_after_the_first_look_is_not_followed_even_beside_t
     assert fetch(bench, commit)[0]["url"] == str(private.path)
 
 
+def test_an_address_that_came_after_the_first_fetch_is_not_the_first_even_if_none_was_needed_before(
+    bench: Workbench,
+) -> None:
+    bench.fetch()
+    private = library(bench.folder, "private.git")
+
+    commit = name_submodule(bench, "../private.git", commit=private.heads()["main"])
+
+    with pytest.raises(Conflict, match="is not accepted"):
+        fetch(bench, commit)
+    assert known_addresses(bench) == {str(bench.remote.path): []}
+    assert not list(bench.state.glob("git/sample+*"))
+
+
+def test_a_project_that_a_version_before_has_fetched_keeps_the_addresses_that_its_default_branch_had_then(
+    bench: Workbench,
+) -> None:
+    beside, private = library(bench.folder), library(bench.folder, "private.git")
+    lib = name_submodule(bench, "../library.git", commit=beside.heads()["main"])
+    (bench.state / "git/sample.submodules.json").unlink()
+
+    commit = name_submodule(bench, "../private.git", path="more", commit=private.heads()["main"])
+
+    assert fetch(bench, lib)[0]["url"] == str(beside.path)
+    with pytest.raises(Conflict, match="is not accepted"):
+        fetch(bench, commit, "more")
+
+
+def nest(bench: Workbench, url: str, commit: str) -> str:
+    """Somebody pushes a submodule to the default branch of `outer.git`; returns the commit that names it."""
+    seed = bench.folder / "seed of outer.git"
+    (seed / ".gitmodules").write_text(f'[submodule "in"]\n\tpath = in\n\turl = {url}\n')
+    git(seed, "add", ".gitmodules")
+    git(seed, "update-index", "--add", "--cacheinfo", f"160000,{commit},in")
+    git(seed, "commit", "--quiet", "-m", "Nested")
+    git(seed, "push", "--quiet", "origin", "main")
+    return git(seed, "rev-parse", "HEAD")
+
+
+@pytest.mark.parametrize("noted", [True, False], ids=["first fetched now", "first fetched by a version before"])
+def test_an_address_in_a_submodule_that_came_after_its_first_fetch_is_not_accepted(
+    bench: Workbench, noted: bool
+) -> None:
+    outer, private = library(bench.folder, "outer.git"), library(bench.folder, "private.git")
+    fetch(bench, name_submodule(bench, "../outer.git", commit=outer.heads()["main"]))
+    if not noted:
+        file = bench.state / "git/sample.submodules.json"
+        file.write_text(json.dumps({str(bench.remote.path): [str(outer.path)]}))
+
+    inner = private.heads()["main"]
+    fetch(bench, name_submodule(bench, "../outer.git", commit=nest(bench, "../private.git", inner)))
+
+    with pytest.raises(Conflict, match="is not accepted"):
+        fetch(bench, inner, "lib", "in")
+    assert known_addresses(bench)[str(outer.path)] == []
+
+
 def test_an_address_on_a_branch_of_an_agent_is_not_looked_at(bench: Workbench) -> None:
     library(bench.folder)
     bench.fetch()
@@ -157,8 +219,10 @@ def test_a_damaged_list_of_known_addresses_is_set_aside_and_accepts_nothing(benc
     beside = library(bench.folder)
     commit = name_submodule(bench, "../library.git", commit=beside.heads()["main"])
     (bench.state / "git/sample.submodules.json").write_text("not json")
-    with pytest.raises(HeraldError, match="set aside"):
-        fetch(bench, commit)
+    for _ in range(2):  # what is named now is not taken for the first that was seen
+        with pytest.raises(HeraldError, match=r"set aside; `git\.submodules\.urls"):
+            fetch(bench, commit)
+        bench.fetch()
     assert list(bench.state.glob("git/sample.submodules.json.damaged-*"))
 
 
@@ -184,5 +248,4 @@ def test_relative_addresses_are_resolved_as_git_does(tmp_path: Path, around: str
 def test_the_known_addresses_are_kept_by_the_repository_that_names_them(bench: Workbench) -> None:
     beside = library(bench.folder)
     fetch(bench, name_submodule(bench, "../library.git", commit=beside.heads()["main"]))
-    kept = json.loads((bench.state / "git/sample.submodules.json").read_text())
-    assert kept == {str(bench.remote.path): [str(beside.path)]}
+    assert known_addresses(bench) == {str(bench.remote.path): [str(beside.path)], str(beside.path): []}

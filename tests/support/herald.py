@@ -368,7 +368,10 @@ class Site:
         agent, worker = self.state / "agent", self.state / "worker"
         found = [*worker.glob("proposing/*")]
         if not self.going:
-            found += [*agent.glob("workspaces/*/.git.*"), *agent.glob("tmp/*"), *worker.glob("runs/*")]
+            # A workspace that was not whole yet is gone on with by the next start.
+            whole = [each.stem for each in agent.glob("checkouts/*.ready")]
+            found += [path for name in whole for path in (agent / "workspaces" / name).glob(".git.*")]
+            found += [*agent.glob("tmp/*"), *worker.glob("runs/*")]
             found += [*worker.glob("deployments/*"), *self.state.glob("deploy/*/trees/*.new")]
             # `.taking` is no leftover: what is being taken is gone on with by the next start.
             records = [f for f in agent.glob("checkouts/*") if f.suffix not in (".index", ".taking")]

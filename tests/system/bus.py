@@ -54,9 +54,10 @@ class Bus:
         """The projects that are in force."""
         return [each["name"] for each in self.call("worker", "ListProjects")["projects"]]
 
-    def proposals(self, *, open: bool = False) -> list[dict[str, Any]]:
+    def proposals(self, *, open: bool = False, project: str | None = None) -> list[dict[str, Any]]:
         """Proposals, newest first."""
-        found: list[dict[str, Any]] = self.call("worker", "ListProposals", open=open)["proposals"]
+        given = {"open": open, **({"project": project} if project else {})}
+        found: list[dict[str, Any]] = self.call("worker", "ListProposals", **given)["proposals"]
         return found
 
     def posts(self) -> list[dict[str, Any]]:
@@ -106,9 +107,11 @@ class Bus:
         processes.wait_for(lambda: not self._is_busy(), "nothing is going on", patience)
 
     def _is_busy(self) -> bool:
+        # In this order: the end of a push puts its words into the backlog.
+        if any(each["state"] in ("approved", "pushing", "rejected") for each in self.proposals()):
+            return True
         status = self.status()
-        going = status["queued"] or status["running"] or status["deployments"] or status["gateway_backlog"]
-        return bool(going) or any(each["state"] in ("approved", "pushing", "rejected") for each in self.proposals())
+        return bool(status["queued"] or status["running"] or status["deployments"] or status["gateway_backlog"])
 
 
 @contextlib.contextmanager

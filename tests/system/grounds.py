@@ -10,6 +10,7 @@ reached by URL.
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.support.expectations import TRAITS
-from tests.support.ground import Ground, every_byte, in_place
+from tests.support.ground import IGNORED, Ground, every_byte, in_place
 
 PROJECTS = "/srv/herald/repos"
 _HOME = "/home/forge"
@@ -53,6 +54,8 @@ def made(who: str, url: str, trait: str) -> Made:
     moved = [each.parent.parent for each in folder.glob("*/hooks/update") if (each.parent.parent / "HEAD").exists()]
     moved = [each for each in moved if each.name.endswith(".git") and each.name != "beside.git"]
     for each in moved:
+        hook = each / "hooks/update"
+        hook.write_text(hook.read_text().replace(str(each), str(home / each.name)))
         shutil.move(each, home / each.name)
     for config in folder.rglob("config"):
         if config.is_file():
@@ -70,12 +73,21 @@ def _readdress(config: Path, folder: Path, url: str, names: list[str]) -> None:
     config.write_bytes(text)
 
 
+def _in_place(clone: Path) -> dict[bytes, object]:
+    """What no run may change, but for the files that runs leave in a folder which is ignored."""
+    found = in_place(clone)
+    files = found.pop("files")
+    assert isinstance(files, dict)
+    left = os.fsencode(clone / IGNORED / "out")
+    kept = sorted((path, about) for path, about in files.items() if path != left)
+    return {os.fsencode(name): about for name, about in {**found, "files": kept}.items()}
+
+
 def main() -> None:
     """See above."""
     if sys.argv[1] in ("--own", "--path"):
-        look = every_byte if sys.argv[1] == "--own" else in_place
         for each in sys.argv[2:]:
-            found = repr(sorted(look(Path(each)).items()))  # type: ignore[operator]
+            found = repr(sorted((every_byte if sys.argv[1] == "--own" else _in_place)(Path(each)).items()))
             print(hashlib.sha256(found.encode(errors="surrogateescape")).hexdigest(), each)
         return
     who, url, *traits = sys.argv[1:]

@@ -29,8 +29,14 @@ _CHOSEN = (
     "partial and sparse", "a linked work tree", "borrowing objects", "in the middle of work", "a rebase in progress",
     "no key to sign, a split index, ignored files", "pushing disabled",
 )  # fmt: skip
-_SERVER = {"another address": Expected(own="mine:sample.git", path="mine:sample.git")}
-"""Where it is another one than in try mode: only the clone's own configuration counts."""
+_ELSEWHERE = Expected(path=", which agents cannot reach; use a clone that has its own")
+_SERVER = {
+    "another address": Expected(own="mine:sample.git", path="mine:sample.git"),
+    "a linked work tree": _ELSEWHERE,
+    "a submodule as the project": _ELSEWHERE,
+    "the git folder elsewhere": _ELSEWHERE,
+}
+"""Where it is another one than in try mode: the clone's own configuration counts alone, and runs reach one folder."""
 _ALL = os.environ.get("HERALD_TEST_TRAITS") == "all"
 _ATTACK = f"{_FOLDER}/attack.sh"
 
@@ -49,9 +55,9 @@ class Courses:
             configure(self.machine, name, path=made.clone, workspace=mode)
         self.machine.wait_for(lambda: set(self.bus.projects()) >= set(self.made), "all projects are in force")
 
-    def _python(self, *words: str, env: dict[str, str] | None = None) -> str:
+    def _python(self, *words: str, user: str = "root", env: dict[str, str] | None = None) -> str:
         command = ["/opt/herald/venv/bin/python", "-m", *words]
-        return self.machine.run(*command, env={"PYTHONPATH": _FOLDER, **(env or {})}, timeout=600).stdout
+        return self.machine.run(*command, user=user, env={"PYTHONPATH": _FOLDER, **(env or {})}, timeout=600).stdout
 
     def expected(self, name: str) -> str:
         """The words with which every task fails; empty where they are done."""
@@ -80,6 +86,11 @@ class Courses:
         self.bus.idle(600)
         return {name: f"{ends[name]}: " + "\n".join(self.posts(name)[before[name] :]) for name in names}
 
+    def question(self, name: str) -> str:
+        """A task that is to change nothing; with `own` the agent tries to change the clone."""
+        attack = f"shell P={shlex.quote(self.made[name].clone)} sh {_ATTACK} >/dev/null 2>&1; :"
+        return attack if self.mode == "own" else "say hi"
+
     def done(self, names: list[str], text: Callable[[str], str]) -> None:
         """Hand in a task for each, all of which are done."""
         said = self.each(names, text)
@@ -101,13 +112,15 @@ class Courses:
         for name in names:
             self.bus.vote(project=name)
         self.bus.idle(600)
-        assert sorted(self.cards("pushed")) == sorted(names), [self.posts(n)[-2:] for n in names]
+        states = {name: self.bus.proposals(project=name)[0]["state"] for name in names}
+        bad = {name: (state, self.posts(name)[-1]) for name, state in states.items() if state != "pushed"}
+        assert not bad, bad
 
     def state(self) -> dict[str, str]:
         """A fingerprint of each clone: of every byte of it, or with `path` of what no run may change there."""
         folders = [folder for made in self.made.values() for folder in made.watched]
         folders = folders if self.mode == "own" else [made.clone for made in self.made.values()]
-        lines = self._python("tests.system.grounds", f"--{self.mode}", *folders).splitlines()
+        lines = self._python("tests.system.grounds", f"--{self.mode}", *folders, user="herald-agent").splitlines()
         return {folder: print_ for print_, folder in (line.split(" ", 1) for line in lines)}
 
     def changed(self, before: dict[str, str]) -> list[str]:
@@ -135,9 +148,10 @@ class Courses:
     def cards(self, *states: str) -> dict[str, dict[str, object]]:
         """The newest card of each project, if it is in one of these states."""
         found: dict[str, dict[str, object]] = {}
-        for each in self.bus.proposals():
-            if each["project"] in self.made and each["state"] in states:
-                found.setdefault(each["project"], each)
+        for name in self.made:
+            for each in self.bus.proposals(project=name)[:1]:
+                if each["state"] in states:
+                    found[name] = each
         return found
 
     def tree(self, name: str) -> str:
@@ -169,7 +183,7 @@ def test_each_goes_its_course_as_a_person_expects(courses: Courses) -> None:
     before = courses.state()
 
     courses.refused([name for name in courses.made if name not in able])
-    courses.done(able, lambda name: f"shell P={shlex.quote(courses.made[name].clone)} sh {_ATTACK} >/dev/null 2>&1; :")
+    courses.done(able, courses.question)
     assert courses.cards("open") == {}
     courses.done(able, lambda _: "create one.txt: 1")
     courses.done(able, lambda _: "create deeper/two.txt: 2")
@@ -198,8 +212,8 @@ def test_each_goes_its_course_as_a_person_expects(courses: Courses) -> None:
     for name in able:
         courses.bus.call("worker", "Reset", key=uuid.uuid4().hex, project=name)
     courses.bus.idle(600)
-    courses.machine.wait_for(lambda: not courses.machine.pids("herald-agent.slice"), "all are made anew", 600)
-    assert courses.wrong(able, f"[ -e README.md ] && [ ! -e {IGNORED} ]") == []
+    anew = f"[ -e README.md ] && [ ! -e {IGNORED} ]"
+    courses.machine.wait_for(lambda: courses.wrong(able, anew) == [], "all are made anew", 600)
     if courses.mode == "own":
         assert courses.changed(before) == []
     courses.done(able, lambda _: "say hi")

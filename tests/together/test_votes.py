@@ -128,6 +128,52 @@ def test_a_branch_moved_at_the_remote_after_its_card_voids_the_vote(tmp_path: Pa
         assert "proposal void: 1" in herald.stderr
 
 
+def test_after_a_void_vote_the_card_says_what_it_takes_the_place_of_and_a_vote_on_that_counts(tmp_path: Path) -> None:
+    with Site(tmp_path) as site:
+        herald = site.start()
+        assert herald.ended(herald.enqueue("create hello.txt: hi")) == "done"
+        (branch,) = agent_branches(site)
+        foreign = git(site.remote.path, "commit-tree", "-m", "Foreign", "-p", site.base, f"{site.base}^{{tree}}")
+        git(site.remote.path, "update-ref", f"refs/heads/{branch}", foreign)
+        herald.vote()
+        herald.idle()
+
+        herald.say("!push")
+        site.events.wait("proposal.open", count=2)
+        herald.vote()
+        posts = herald.finish(1)
+
+        line = f"⚠️ At the remote {branch} is at {foreign[:12]}, which is not Herald's; this takes its place"
+        assert line in posts
+        assert site.pushed() == {branch: git(site.tree, "rev-parse", branch)}
+
+
+def test_a_card_is_pushed_though_the_forge_merged_and_deleted_what_was_pushed_of_its_branch_before(
+    tmp_path: Path,
+) -> None:
+    with Site(tmp_path) as site:
+        herald = site.start()
+        assert herald.ended(herald.enqueue("create hello.txt: hi")) == "done"
+        (first,) = herald.proposals()
+        going, go = tmp_path / "going", tmp_path / "go"
+        second = f"touch {going}; while [ ! -e {go} ]; do sleep 0.02; done; echo more > more.txt"
+        task = herald.enqueue(f"shell {second}")
+        wait_for(going.exists, "the second task runs")
+        herald.vote()
+        site.events.wait("proposal.pushed")
+        git(site.remote.path, "update-ref", "refs/heads/main", first["head"])
+        git(site.remote.path, "update-ref", "-d", f"refs/heads/{first['branch']}")
+        go.touch()
+        assert herald.ended(task) == "done"
+        assert herald.proposals()[0]["branch"] == first["branch"]
+
+        herald.vote()
+        herald.idle()
+
+        assert site.pushed() == {first["branch"]: herald.proposals()[0]["head"]}
+        herald.finish()
+
+
 def test_a_branch_moved_in_the_workspace_changes_nothing_about_what_is_pushed(tmp_path: Path) -> None:
     with Site(tmp_path) as site:
         herald = site.start()

@@ -1,7 +1,9 @@
 """Proposals: each state and vote, the card's words, and what is remembered of pushes."""
 
+import contextlib
 import sqlite3
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +12,11 @@ from herald import clock
 from herald.errors import Conflict, NotFound
 from herald.interfaces.worker import Author, Proposal
 from herald_worker import card, carrying, proposals, tasks
+from herald_worker.schema import MIGRATIONS
 from tests.support import repositories
 from tests.worker.rows import ADA, HEAD, event_data, events, posts, propose
+
+URL = "git@host.example:me/sample.git"
 
 
 def vote(db: sqlite3.Connection, choice: str, key: str = "", number: str | None = None) -> Proposal:
@@ -43,19 +48,41 @@ def test_approved_then_pushing_then_pushed(db: sqlite3.Connection) -> None:
     assert next_step(db) is None
     assert vote(db, "approve")["state"] == "approved"
     step = next_step(db)
-    assert (step.head, step.branch, step.expected) == (HEAD, "agent/sample-1", "")
+    assert (step.head, step.branch, proposals.expected(db, step.id, URL)) == (HEAD, "agent/sample-1", "")
     assert carrying._begin_push(db, step)
     assert carrying._begin_push(db, next_step(db)), "a push that was cut off is made again"
-    proposals.record_push(db, proposals.row_of(db, number))
+    proposals.record_push(db, proposals.row_of(db, number), URL)
     proposals.move(db, int(number), "pushed", edit="Pushed")
     assert next_step(db) is None
-    assert proposals.last_pushed(db, "sample", "agent/sample-1") == HEAD
+    assert proposals.expected(db, int(number), URL) == HEAD
     assert events(db) == ["proposal.open", "proposal.approved", "proposal.pushing", "proposal.pushed"]
     assert [(each["key"], each["revision"]) for each in posts(db)] == [("card-1-1-x", n) for n in range(3)]
     assert [each["votable"] for each in posts(db)] == [1, 0, 0]
     assert {(each["proposal"], each["task"]) for each in posts(db)} == {(number, "1")}
     assert posts(db)[1]["text"].startswith("Approved by Ada — agent/sample-1 at aaaaaaaaaaaa is pushed next.\n")
     assert posts(db)[2]["text"] == "Pushed\n1 file, +1 -0", "what was pushed stays to be seen"
+
+
+def test_what_was_pushed_is_known_by_where_it_went_and_else_by_where_it_went_last(db: sqlite3.Connection) -> None:
+    for number, (head, url) in enumerate((("a" * 40, URL), ("c" * 40, "git@else.example:me/sample.git"))):
+        row = proposals.row_of(db, propose(db, run=f"{number}-1-x", head=head))
+        proposals.record_push(db, row, url)
+    last = int(propose(db, run="3-1-x", head="d" * 40))
+    assert proposals.expected(db, last, URL) == "a" * 40
+    assert proposals.expected(db, last, "git@else.example:me/sample.git") == "c" * 40
+    assert proposals.expected(db, last, "git@third.example:me/sample.git") == "c" * 40
+
+
+def test_what_a_version_before_pushed_is_still_known(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "before.sqlite", isolation_level=None)
+    connection.row_factory = sqlite3.Row
+    with contextlib.closing(connection):
+        for script in MIGRATIONS[:6]:
+            connection.executescript(script)
+        connection.execute("INSERT INTO pushed VALUES ('sample', 'agent/sample-1', ?, ?)", (HEAD, clock.now()))
+        for script in MIGRATIONS[6:]:
+            connection.executescript(script)
+        assert proposals.expected(connection, int(propose(connection)), URL) == HEAD
 
 
 def test_a_vote_withdrawn_before_the_push_opens_the_card_again_and_after_it_is_too_late(db: sqlite3.Connection) -> None:

@@ -9,17 +9,30 @@ from herald.interfaces.interface import Interface
 
 
 class Branch(TypedDict):
-    """A branch of the project's prefix in the clone."""
+    """A branch in the clone."""
 
     name: str
     head: str
 
 
+class SubmoduleHead(TypedDict):
+    """A commit in the repository of a submodule that did not come from Herald."""
+
+    submodule: str
+    commit: str
+
+
 class Prepared(TypedDict):
-    """What the clone holds. The pack on the descriptor has what `have` lacks; its size is in bytes."""
+    """What the clone holds. The pack on the descriptor has what `have` lacks; its size is in bytes.
+
+    `submodules` and `large_files` (whether there are any) are told of an own workspace, when every branch was asked
+    for: no branch has them.
+    """
 
     branches: list[Branch]
     pack_bytes: int
+    submodules: list[SubmoduleHead]
+    large_files: bool
 
 
 class Checked(TypedDict):
@@ -129,8 +142,18 @@ class Agent(Interface, interface="io.herald.Agent"):
         """Say whether an agent could run here, and what would hold it. Takes no lock and no place."""
         raise NotImplementedError
 
-    async def Prepare(self, *, project: str, workspace: str, have: list[str], pack: FileDescriptor) -> Prepared:
-        """Check the workspace, list the agent's branches and pack what the caller lacks."""
+    async def Prepare(
+        self,
+        *,
+        project: str,
+        workspace: str,
+        have: list[str],
+        pack: FileDescriptor,
+        every: bool = False,
+        also: list[str] | None = None,
+    ) -> Prepared:
+        """Check the workspace, list the branches below the project's prefix and pack what the caller lacks. `also`
+        names further branches; `every`: all that there are."""
         raise NotImplementedError
 
     async def Update(

@@ -46,11 +46,19 @@ class PushBranches(TypedDict):
 
 
 class PushResult(TypedDict):
-    """`moved`: the remote's branch is neither absent nor what Herald pushed last; `refused`: the remote said no
-    (`reason` has its words)."""
+    """`refused`: the remote said no (`reason` has its words)."""
 
     outcome: Literal["pushed", "moved", "refused"]
     reason: str
+
+
+class PushedBranch(TypedDict):
+    """`moved`: the remote's branch is neither absent nor where it was expected, but at `found`; `refused`: the remote
+    said no (`reason` has its words)."""
+
+    outcome: Literal["pushed", "moved", "refused"]
+    reason: str
+    found: str
 
 
 class LargeFileFetched(TypedDict):
@@ -89,8 +97,8 @@ class Git(Interface, interface="io.herald.Git"):
         the remote does not answer, Conflict when the project cannot be pushed."""
         raise NotImplementedError
 
-    async def Push(self, *, project: str, branch: str, head: str, expected: str) -> PushResult:
-        """Push exactly `head` to `branch`, if the remote's branch is `expected` (empty: absent) or `head` already.
+    async def Push(self, *, project: str, branch: str, head: str, expected: str) -> PushedBranch:
+        """Push exactly `head` to `branch`, if the remote's branch is absent, at `expected`, or at `head` already.
 
         Commits of submodules that their remotes lack go first where the project says so; else `refused`.
         Unavailable when the remote does not answer: the same call may be made again.

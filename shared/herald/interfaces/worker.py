@@ -155,7 +155,8 @@ class Surveyed(TypedDict):
     is false while that has not been made.
 
     `bytes` and `files` are all, `untracked` what git does not track, ignored files included, `uncommitted` changes of
-    tracked files. `problem`: why it could not be looked at as a whole; the numbers are then 0."""
+    tracked files. `problem`: why it could not be looked at as a whole; the numbers are then 0. `unkept` are sentences
+    about what nobody could bring back, so that a reset renames the workspace instead of deleting it."""
 
     project: str
     folder: str
@@ -166,6 +167,7 @@ class Surveyed(TypedDict):
     uncommitted: int
     branches: list[UnpushedBranch]
     problem: str
+    unkept: list[str]
 
 
 class KeptBranch(TypedDict):
@@ -178,7 +180,8 @@ class KeptBranch(TypedDict):
 
 
 class WorkspaceReset(TypedDict):
-    """What a reset kept. `set_aside` is the folder of a workspace that could not be read and was kept as a whole;
+    """What a reset kept. `set_aside` is the folder of a workspace that was kept as a whole, because something in it
+    could not be read or kept otherwise;
     `notes` are sentences about what went otherwise than usual."""
 
     project: str
@@ -293,8 +296,9 @@ class Worker(Interface, interface="io.herald.Worker"):
     async def Reset(self, *, key: str, project: str, author: Author | None = None) -> WorkspaceReset:
         """Clear the project's workspace: a clone of Herald's own is made anew, a project's folder is cleaned by git.
 
-        Unpushed commits are kept for 30 days, open cards can still be voted on; uncommitted changes and ignored files
-        are deleted. Busy while a task runs there. The same key twice is one reset.
+        Unpushed commits of any branch are kept for 30 days, open cards can still be voted on; uncommitted changes and
+        ignored files are deleted, unless the workspace has what cannot be kept otherwise and is renamed. Busy while a
+        task runs there. The same key twice is one reset.
         """
         raise NotImplementedError
 
