@@ -116,9 +116,9 @@ class Carrier:
         expected = await self._database.read(lambda connection: proposals.expected(connection, step.id, url))
         found = ""
         try:
-            git = self._git[await patience(project.name, step.head)]
             result = await self._large_files.push(project, step.head)
             if result is None:
+                git = self._git[await patience(project.name, step.head)]
                 pushed = await git.Push(project=project.name, branch=step.branch, head=step.head, expected=expected)
                 result, found = PushResult(outcome=pushed["outcome"], reason=pushed["reason"]), pushed["found"]
         except Busy as error:  # another act is under way there, maybe this very push of before
