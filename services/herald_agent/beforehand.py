@@ -11,6 +11,7 @@ from herald_agent.git import Git, refused
 _ASIDE = "herald-aside"
 """In the git folder of a person's clone, thus on the same disk, and no file of anybody's commits."""
 
+REPLACED = "Something else is where"
 _LONG = 900.0
 
 
@@ -103,7 +104,7 @@ def give_back(git: Git, git_folder: str, notes: list[str]) -> None:
     left: list[str] = git.inside(lambda: _give_back(git.folder, aside))
     if left:
         names = ", ".join(name.encode("utf-8", "replace").decode() for name in left[:5])
-        notes.append(f"Something else is where files from before the run lay; they are in {aside}: {names}.")
+        notes.append(f"{REPLACED} files from before the run lay; they are in {aside}: {names}.")
 
 
 def _hold(place: str, aside: str, paths: list[str]) -> None:

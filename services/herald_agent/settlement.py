@@ -23,6 +23,7 @@ _LOCK_PATIENCE = 1.0
 _SUBJECT = 200
 _EDITED = "Edited in"
 _ASTRAY = "The checkout of"
+_CONCERNING = (_EDITED, _ASTRAY, obstacles.MOVED, beforehand.REPLACED)
 
 
 class Left(NamedTuple):
@@ -37,7 +38,7 @@ class Left(NamedTuple):
     @property
     def aside(self) -> list[str]:
         """What is said of edits that a person made after a kill, and of a folder that was not put back."""
-        return [note for note in self.notes if note.startswith((_EDITED, _ASTRAY, obstacles.MOVED))]
+        return [note for note in self.notes if note.startswith(_CONCERNING)]
 
     def describe(self) -> str:
         """One line for the journal."""
