@@ -16,7 +16,7 @@ Facts = dict[str, Any]
 Act = Callable[[Facts], object]
 
 NEW_MOUNTS, NEW_USER = 0x20000, 0x10000000
-_OWN = {"homes", "workspaces", "demo"}
+_OWN = {"homes", "workspaces", "kept", "demo"}
 """Names by which a run sees the way to what is its own."""
 
 libc = ctypes.CDLL(None, use_errno=True)
