@@ -90,12 +90,17 @@ class _Look:
         unseen = not isinstance(error, clone.NoClone) or (
             surroundings.looks() and (openings.is_hidden(self._path) or openings.is_private(self._path))
         )
+        known_before = self.known is not None
         if self.known is None and self._key:
-            # what comes into this folder later is no word of whoever added the project
-            self.known = Kept(self._project.keys.name, "", None if unseen else "")
+            # What comes into this folder later is no word of whoever added the project. Into one that is not there yet
+            # Herald clones `git.remote` itself, closed to this unit.
+            remote = self._key if isinstance(error, clone.Missing) and not unseen else ""
+            self.known = Kept(self._project.keys.name, remote, None if unseen else "")
         if unseen and self.known is not None and not self.known.push_problem:
             never_read = self.known.push_url is None or not (self.known.remote or self.known.push_url)
-            if never_read:
+            if never_read and known_before and surroundings.is_agents_alone(self._path):
+                self.known = self.known._replace(push_url="")  # of a version before, which cloned it
+            elif never_read:
                 self.known = self.known._replace(push_url=None, push_problem=_UNREAD)
         has_remote = self._key or (self.known and self.known.remote)
         told_elsewhere = isinstance(error, clone.Missing) and surroundings.looks()

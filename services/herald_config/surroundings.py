@@ -72,6 +72,16 @@ def looks() -> bool:
     return names.mode() == "user" or (names.mode() == "system" and _part(names.AGENT) is not None)
 
 
+def is_agents_alone(path: str) -> bool:
+    """Whether a folder is closed to all but the agents' own user, as `!addproject` makes clones on a server."""
+    agent = _part(names.AGENT) if names.mode() == "system" else None
+    try:
+        status = os.stat(path)
+    except OSError:
+        return False
+    return agent is not None and status.st_uid == agent.uid and not status.st_mode & 0o007
+
+
 def _part(service: str) -> Part | None:
     if names.mode() == "user":
         return Part(service, os.getuid(), "")

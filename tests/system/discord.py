@@ -152,4 +152,7 @@ class Town:
     def approve(self, card: str) -> None:
         """Ada's 👍, and the push that comes of it."""
         self.vote(card)
-        self.until(lambda: self.discord.message(card).text.startswith("Pushed — "), "it is pushed")
+        try:
+            self.until(lambda: self.discord.message(card).text.startswith("Pushed — "), "it is pushed")
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {self.discord.message(card).text}") from None
