@@ -111,7 +111,8 @@ put_user_units() {
   namespaces=yes
   if [ "$dry" = no ]; then
     local status=0 said
-    said=$("${runner[@]}" --quiet --collect --wait --service-type=oneshot \
+    # Not oneshot: then only that the start failed would be known.
+    said=$("${runner[@]}" --quiet --collect --wait --service-type=simple \
       -p PrivateUsers=yes -p PrivateTmp=yes true 2>&1 </dev/null) || status=$?
     case $status in
     0) ;;

@@ -24,10 +24,8 @@ from tests.system.grounds import Made, slug
 _FOLDER = "/opt/grounds"
 _ROOT = Path(__file__).parents[2]
 _CHOSEN = (
-    "old imports", "submodules nested twice", "git-lfs and a submodule", "many files", "odd names and very long paths",
-    "line ends with autocrlf true", "a filter that is not idempotent", "sha256", "an empty remote", "shallow",
-    "partial and sparse", "a linked work tree", "borrowing objects", "in the middle of work", "a rebase in progress",
-    "no key to sign, a split index, ignored files", "pushing disabled",
+    "old imports", "submodules nested twice", "git-lfs and a submodule", "odd names and very long paths", "sha256",
+    "a linked work tree", "a rebase in progress", "pushing disabled",
 )  # fmt: skip
 _ELSEWHERE = Expected(path=", which agents cannot reach; use a clone that has its own")
 _SERVER = {
