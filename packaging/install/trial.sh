@@ -131,6 +131,6 @@ run_test() {
   fi
   cd "$here"
   # All tests: several files at a time, because most wait for processes; in the order in which they are collected.
-  if [ $# -eq 0 ]; then set -- --numprocesses=5 --dist=loadfile --no-loadscope-reorder; fi
+  if [ $# -eq 0 ]; then set -- --numprocesses=4 --dist=loadfile --no-loadscope-reorder; fi
   exec "$venv/bin/python" -m pytest "$@"
 }

@@ -106,25 +106,21 @@ fill_in() {
 }
 
 # Some machines let nobody but root make namespaces; the agent's unit would not start with what needs them. What else
-# keeps a unit from starting says nothing of that: to take it for it would leave the agent without its walls.
+# keeps a unit from starting says nothing of that, and to take it for that would leave the agent without its walls.
 put_user_units() {
   namespaces=yes
-  if [ "$dry" = no ]; then
-    local status=0 said
-    # Not oneshot: then only that the start failed would be known.
-    said=$("${runner[@]}" --quiet --collect --wait --service-type=simple \
-      -p PrivateUsers=yes -p PrivateTmp=yes true 2>&1 </dev/null) || status=$?
-    case $status in
-    0) ;;
-    217 | 226) # USER and NAMESPACE of systemd.exec(5)
+  if [ "$dry" = no ] && ! can_run -p PrivateUsers=yes -p PrivateTmp=yes; then
+    can_run || failed "your systemd does not run a unit, as systemd-run --user true does; run the same command again"
+    if ! can_run -p PrivateUsers=yes -p PrivateTmp=yes; then
       namespaces=no
       note "this machine gives users no namespaces: an agent can reach whatever you can, its project's limits aside"
-      ;;
-    *) failed "your systemd did not run a unit that was to tell whether it can make namespaces (status $status: \
-${said##*$'\n'}); run the same command again" ;;
-    esac
+    fi
   fi
   put_units
+}
+
+can_run() { # OPTIONS of systemd-run
+  "${runner[@]}" --quiet --collect --service-type=oneshot "$@" true >/dev/null 2>&1 </dev/null
 }
 
 put_user_configuration() {
