@@ -27,7 +27,8 @@ def db() -> Iterator[sqlite3.Connection]:
 
 def pushed(db: sqlite3.Connection, branch: str, head: str, at: str, project: str = "sample") -> None:
     db.execute(
-        "INSERT OR REPLACE INTO pushed (project, branch, head, at) VALUES (?, ?, ?, ?)", (project, branch, head, at)
+        "INSERT OR REPLACE INTO pushed (project, branch, url, head, at) VALUES (?, ?, '', ?, ?)",
+        (project, branch, head, at),
     )
 
 
