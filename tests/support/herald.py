@@ -374,7 +374,7 @@ class Site:
             found += [*agent.glob("tmp/*"), *worker.glob("runs/*")]
             found += [*worker.glob("deployments/*"), *self.state.glob("deploy/*/trees/*.new")]
             # `.taking` is no leftover: what is being taken is gone on with by the next start.
-            records = [f for f in agent.glob("checkouts/*") if f.suffix not in (".index", ".taking")]
+            records = [f for f in agent.glob("checkouts/*") if f.suffix not in (".index", ".taking", ".exclude")]
             records = [f for f in records if ".damaged-" not in f.name]
             found += [f for f in records if f.suffix != ".json" or json.loads(f.read_text())["going"]]
         found += [*worker.glob("outputs/*"), *worker.glob("mirrors/*/quarantine"), *self.state.rglob("*.tmp")]
