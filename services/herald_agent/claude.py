@@ -151,7 +151,7 @@ class _Conversation:
         handle = os.pidfd_open(self._pid)
         try:
             self._follow(handle)
-        except BaseException:
+        except BaseException:  # whatever ends this, a stop among it: the process does not outlive it
             os.kill(self._pid, signal.SIGKILL)
             raise
         finally:

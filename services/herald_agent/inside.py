@@ -45,7 +45,7 @@ def inside(
     os.close(write)
     try:
         answer = _answer(read, time.monotonic() + deadline, stop)
-    except BaseException:
+    except BaseException:  # whatever ends this, a stop among it: the child does not outlive it
         os.kill(pid, signal.SIGKILL)
         raise
     finally:

@@ -252,7 +252,7 @@ def open_workspace(workspace: Workspace, repository: Repository, record: Record,
         if repository.own is None:
             _put_back(opened, error)
         _give_up(workspace, repository.own, record, error)
-    except BaseException:
+    except BaseException:  # a stop, above all: the folder is put back before it goes on
         opened.close()
         raise
     return opened

@@ -63,7 +63,7 @@ def _written(arguments: Namespace, path: str) -> dict[str, Any]:
         raise Failed(f"{path} cannot be written: {error.strerror}") from error
     try:
         return call("worker", method, {**parameters, "bundle": 0}, deadline=_DEADLINE, fds=(fd,))
-    except BaseException:
+    except BaseException:  # Ctrl-C among it: half a bundle is none
         os.unlink(path)
         raise
     finally:

@@ -3,6 +3,7 @@
 from herald_worker import confined_git
 from herald_worker.commit_summary import plain
 from herald_worker.mirror import Mirror
+from herald_worker.submodules import named as addresses_of
 
 _DEFAULT = "refs/base/default"
 _MOST_NAMED = 3
@@ -15,24 +16,12 @@ async def changed(project: str, head: str) -> str:
     asked = await _git(project, "diff-tree", "--quiet", fork, head, "--", ".gitmodules")
     if since.code or asked.code == 0:
         return ""
-    before, after = await _addresses(project, fork), await _addresses(project, head)
+    before, after = await addresses_of(project, fork, "url"), await addresses_of(project, head, "url")
     named = [f"{plain(name)} ({plain(url)})" for name, url in after.items() if before.get(name) != url]
     if not named:
         return ""
     more = f" and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""
     return f"changes where submodules come from: {', '.join(named[:_MOST_NAMED])}{more}"
-
-
-async def _addresses(project: str, commit: str) -> dict[str, str]:
-    """Addresses by name; nothing when the commit has no `.gitmodules` or one that git cannot read."""
-    outcome = await _git(project, "config", "--blob", f"{commit}:.gitmodules", "--no-includes", "--null", "--list")
-    found = {}
-    for entry in outcome.out.decode("utf-8", "replace").split("\0"):
-        key, _, value = entry.partition("\n")
-        name, _, field = key.removeprefix("submodule.").rpartition(".")
-        if field == "url" and name:
-            found[name] = value
-    return found
 
 
 async def _git(project: str, *arguments: str) -> confined_git.Outcome:

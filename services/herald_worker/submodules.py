@@ -208,12 +208,20 @@ async def gitlinks(mirror: str, commit: str) -> dict[str, str]:
 
 async def paths_of(mirror: str, commit: str) -> dict[str, str]:
     """The paths of submodules by their names in `.gitmodules`."""
+    return await named(mirror, commit, "path")
+
+
+async def named(mirror: str, commit: str, wanted: str) -> dict[str, str]:
+    """What `.gitmodules` of a commit says of submodules, `path` or `url`, by their names.
+
+    Nothing where there is none or git cannot read it.
+    """
     outcome = await _git(mirror, "config", "--blob", f"{commit}:.gitmodules", "--no-includes", "--null", "--list")
     found = {}
     for entry in outcome.out.decode("utf-8", "replace").split("\0"):
         key, _, value = entry.partition("\n")
         name, _, field = key.removeprefix("submodule.").rpartition(".")
-        if field == "path" and name:
+        if field == wanted and name:
             found[name] = value
     return found
 

@@ -1,5 +1,7 @@
 """A prefix that was changed as Herald advised: what was made before is pushed under a name below the new one."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.support.herald import Herald, Site
@@ -18,6 +20,16 @@ def propose(herald: Herald) -> list[str]:
 
 def renamed(branch: str) -> str:
     return branch.replace("agent/old", "bot/new")
+
+
+@contextlib.contextmanager
+def with_a_card(folder: Path) -> Iterator[tuple[Site, Herald]]:
+    """An open card whose branch is below `agent/old`."""
+    with Site(folder) as site:
+        site.configure(git={"branch_prefix": "agent/old"})
+        herald = site.start()
+        assert herald.ended(herald.enqueue("create one.txt: 1")) == "done"
+        yield site, herald
 
 
 def test_a_protected_prefix_is_changed_as_advised_and_the_work_is_pushed_under_the_new_one(tmp_path: Path) -> None:
@@ -43,10 +55,7 @@ def test_a_protected_prefix_is_changed_as_advised_and_the_work_is_pushed_under_t
 
 
 def test_an_open_card_of_the_old_prefix_is_replaced_and_the_vote_against_it_removes_the_branch(tmp_path: Path) -> None:
-    with Site(tmp_path) as site:
-        site.configure(git={"branch_prefix": "agent/old"})
-        herald = site.start()
-        assert herald.ended(herald.enqueue("create one.txt: 1")) == "done"
+    with with_a_card(tmp_path) as (site, herald):
         (card,) = herald.proposals()
         change(site, herald, "bot/new")
 
@@ -62,10 +71,7 @@ def test_an_open_card_of_the_old_prefix_is_replaced_and_the_vote_against_it_remo
 
 
 def test_a_vote_on_a_card_of_the_old_prefix_says_what_brings_it_on(tmp_path: Path) -> None:
-    with Site(tmp_path) as site:
-        site.configure(git={"branch_prefix": "agent/old"})
-        herald = site.start()
-        assert herald.ended(herald.enqueue("create one.txt: 1")) == "done"
+    with with_a_card(tmp_path) as (site, herald):
         change(site, herald, "bot/new")
         herald.vote()
         herald.idle()
@@ -77,10 +83,7 @@ def test_a_vote_on_a_card_of_the_old_prefix_says_what_brings_it_on(tmp_path: Pat
 
 
 def test_a_task_that_continues_a_card_of_the_old_prefix_goes_on_below_the_new_one(tmp_path: Path) -> None:
-    with Site(tmp_path) as site:
-        site.configure(git={"branch_prefix": "agent/old"})
-        herald = site.start()
-        assert herald.ended(herald.enqueue("create one.txt: 1")) == "done"
+    with with_a_card(tmp_path) as (site, herald):
         (card,) = herald.proposals()
         change(site, herald, "bot/new")
         assert herald.ended(herald.enqueue("create two.txt: 2")) == "done"
